@@ -1,0 +1,125 @@
+"""What every learning rule offers to a tile."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ohmgrad.engine.array import CellArray
+from ohmgrad.engine.draws import Draws
+from ohmgrad.errors import TileError
+from ohmgrad.parameters.base import Config
+from ohmgrad.parameters.update import UpdateParameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class UnitCell(Config, ABC):
+    """Several devices at every cross point, and the rule by which they learn together.
+
+    A rule of your own is a subclass with its parameters, whose :meth:`build` returns a :class:`Rule`.
+    """
+
+    unit_cell_devices: list[Any] = Field(default_factory=list)
+    """The devices of one cross point."""
+    construction_seed: int = Field(default=0, ge=0)
+    """Seed of the cell-to-cell variation; 0: follows the seed of the tile."""
+
+    @abstractmethod
+    def build(self, out_size: int, in_size: int, draws: Draws) -> Rule:
+        """The rule and its arrays for a tile of this size.
+
+        :raises ConfigError: if the parameters do not fit together.
+        """
+
+
+class Rule(nn.Module, ABC):
+    """A learning rule and its state: how gradients change the arrays of a tile, and what the tile shows of them.
+
+    Everything a rule remembers is a buffer, so PyTorch saves, loads, copies and moves it exactly.
+    """
+
+    arrays: nn.ModuleList
+
+    @abstractmethod
+    def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
+        """Learn from a batch.
+
+        :param x: inputs ``[n, in]``; :param d: gradients of the outputs ``[n, out]``; :param rate: learning rate,
+            above 0; :param up: how gradients become pulses.
+        """
+
+    @abstractmethod
+    def visible(self) -> Tensor:
+        """The weight that forward and backward see, ``[out, in]``; shares memory with an array where it can."""
+
+    @abstractmethod
+    def set_weights(self, weights: Tensor, draws: Draws) -> None:
+        """Start anew from the given visible weights (within the bounds of the cells)."""
+
+    def cell_arrays(self) -> list[CellArray]:
+        """The arrays, the one that gradients reach first."""
+        return [array for array in self.arrays if isinstance(array, CellArray)]
+
+    def decay(self, alpha: float, draws: Draws) -> None:
+        """One step of decay on the arrays whose device decays."""
+        for array in self.cell_arrays():
+            if array.device_config.lifetime > 0.0:
+                array.decay(alpha, draws)
+
+    def diffuse(self, draws: Draws) -> None:
+        """One step of the random walk on the arrays whose device diffuses."""
+        for array in self.cell_arrays():
+            if array.device_config.diffusion > 0.0:
+                array.diffuse(draws)
+
+    def clip(self, limit: float, draws: Draws) -> None:
+        """Clip the cells of every array to their bounds and to ``[-limit, limit]`` (only bounds if negative)."""
+        for array in self.cell_arrays():
+            array.clip(limit, draws)
+
+    def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
+        """Reset cells in some columns of every array."""
+        for array in self.cell_arrays():
+            array.reset_columns(columns, probability, draws)
+
+    def state(self) -> dict[str, Tensor]:
+        """The rule's own state (counters, choppers, averages) by name; empty if it has none."""
+        return {}
+
+    def hidden(self) -> OrderedDict[str, Tensor]:
+        """Hidden parameters by name, in order; the tensors ``[out, in]`` themselves, not copies."""
+        return OrderedDict()
+
+    def set_hidden(self, values: dict[str, Tensor]) -> None:
+        """Restore hidden parameters exactly.
+
+        :raises TileError: if a name is missing or unknown, or a shape differs.
+        """
+        mine = self.hidden()
+        if list(values) != list(mine):
+            odd = sorted(set(values) ^ set(mine)) or list(values)
+            raise TileError(f"Hidden parameters differ: {', '.join(odd)}. This tile has, in order: {', '.join(mine)}.")
+        for name, tensor in mine.items():
+            value = torch.as_tensor(values[name])
+            if value.shape != tensor.shape:
+                raise TileError(
+                    f"Hidden parameter {name!r} has shape {tuple(value.shape)}; this tile needs {tuple(tensor.shape)}."
+                )
+            tensor.copy_(value)
+
+
+def hidden_of(arrays: Iterable[CellArray]) -> OrderedDict[str, Tensor]:
+    """Hidden parameters of several arrays: those of device k with suffix ``_k``, then ``hidden_weights_k``."""
+    hidden: OrderedDict[str, Tensor] = OrderedDict()
+    for k, array in enumerate(arrays):
+        for name in array.hidden_names():
+            hidden[f"{name}_{k}"] = array.get_buffer(name)
+        hidden[f"hidden_weights_{k}"] = array.weight
+    return hidden

@@ -1,0 +1,127 @@
+"""Tiki-taka v2: what is read from the fast array is collected in a digital buffer first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ohmgrad.algorithms.schedule import Integers, Reads, Signs
+from ohmgrad.algorithms.transfer import Transfer, TransferCompound
+from ohmgrad.devices.base import require
+from ohmgrad.engine.draws import Draws
+from ohmgrad.parameters.update import UpdateParameters
+
+
+def single_pulses() -> UpdateParameters:
+    """One certain pulse for each step of a buffer."""
+    return UpdateParameters(desired_bl=1, update_bl_management=False, update_management=False)
+
+
+class BufferedTransferCompound(TransferCompound):
+    r"""Tiki-taka v2 (TTv2): TTv1 with a digital buffer :math:`H_k` behind every read.
+
+    Steps 1 to 3 and 5 are those of :class:`TransferCompound`. Step 4, for slice s of source k, with
+    :math:`z = \mathrm{read}(w_k e_s)`, N = ``transfer_update.desired_bl`` and :math:`\mu` = ``momentum``:
+
+    4.1 :math:`h = H_k[:, s] + \alpha_k z`, where :math:`\alpha_k =` ``final_transfer_lr`` = ``transfer_lr_vec[k]``
+    ``* lambda`` (if ``scale_transfer_lr``) :math:`\cdot\ \gamma_k / \gamma_{k+1}` (if both are above 0).
+
+    4.2 :math:`n = \mathrm{clamp}(\mathrm{trunc}(h / B), -N, N)` with the threshold
+    :math:`B =` ``thres_scale`` :math:`\cdot\ g_{k+1}`.
+
+    4.3 Where :math:`n \ne 0`: :math:`h \leftarrow \mu h` if ``forget_buffer``, else
+    :math:`h \leftarrow h - (1 - \mu)\, n B`. :math:`H_k[:, s] = h`.
+
+    4.4 :math:`w_{k+1} \leftarrow \mathrm{pulsed}(w_{k+1}, +\,` ``step`` :math:`\cdot\ g_{k+1}\, n\, e_s^T)`: with the
+    default ``transfer_update`` one pulse of sign n.
+
+    T. Gokmen, Front. Artif. Intell. 4 (2021).
+    """
+
+    transfer_update: UpdateParameters = Field(default_factory=single_pulses)
+    thres_scale: float = Field(default=1.0, gt=0.0)
+    """Threshold of the buffer in steps of the array that is written."""
+    step: float = Field(default=1.0, ge=0.0)
+    """Pulses for each step of the buffer."""
+    momentum: float = Field(default=0.1, ge=0.0, le=1.0)
+    r"""What remains of the buffer where a step was made, :math:`\mu`."""
+    forget_buffer: bool = True
+    """Where a step was made, keep only the share ``momentum`` of the buffer; else subtract the step."""
+
+    def build(self, out_size: int, in_size: int, draws: Draws) -> BufferedTransfer:
+        """See :meth:`UnitCell.build`."""
+        self.check()
+        return BufferedTransfer(self, out_size, in_size, draws)
+
+    def check(self) -> None:
+        """See :meth:`TransferCompound.check`."""
+        super().check()
+        require(
+            self.with_reset_prob == 0.0,
+            f"{type(self).__name__}.with_reset_prob = {self.with_reset_prob}: only TransferCompound resets. Set it to 0.",
+        )
+
+
+class BufferedTransfer(Transfer):
+    """The recursion of :class:`BufferedTransferCompound`."""
+
+    config: BufferedTransferCompound
+
+    def __init__(self, config: BufferedTransferCompound, out_size: int, in_size: int, draws: Draws) -> None:
+        super().__init__(config, out_size, in_size, draws)
+        for name in self.buffer_names():
+            self.register_buffer(name, torch.zeros_like(self.cell_arrays()[0].weight))
+
+    def buffer_names(self) -> list[str]:
+        """Names of the digital matrices ``[out, in]``, in the order of hidden parameters."""
+        return [f"buffered_FP_weight_{k}" for k in range(len(self.arrays) - 1)]
+
+    def rows_of(self, name: str) -> Tensor:
+        """A digital matrix as ``[slices, lanes]`` (a view)."""
+        return self.cell_arrays()[0].by_slice(self.get_buffer(name))
+
+    def transfer_rate(self, k: int, rate: float) -> float:
+        """``final_transfer_lr`` of the transfers from array k (step 4.1)."""
+        source, target = self.gammas[k], self.gammas[k + 1]
+        ratio = source / target if source > 0.0 and target > 0.0 else 1.0
+        return super().transfer_rate(k, rate) * ratio
+
+    def write_rate(self, k: int) -> float:
+        """Rate of the writes from array k, for which one step is ``step`` pulses (step 4.4)."""
+        return self.config.step * self.devices[k + 1].weight_granularity
+
+    def quantise(self, h: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        """Steps that leave the buffer, and what remains in it (steps 4.2 and 4.3)."""
+        most = float(self.config.transfer_update.desired_bl)
+        n = torch.trunc(h / threshold).clamp(-most, most)
+        mu = self.config.momentum
+        rest = mu * h if self.config.forget_buffer else h - (1.0 - mu) * threshold * n
+        return n, torch.where(n == 0.0, h, rest)
+
+    def steps(
+        self, k: int, values: Tensor, reads: Reads, positions: Integers, signs: Signs, rate: float, rates: Tensor
+    ) -> tuple[Tensor, float]:
+        """See :meth:`Transfer.steps`."""
+        buffer = self.rows_of(f"buffered_FP_weight_{k}")
+        threshold = self.config.thres_scale * self.devices[k + 1].weight_granularity
+        lr, vector = self.transfer_rate(k, rate), torch.empty_like(values)
+        for sweep in reads.sweeps():
+            rows = torch.from_numpy(reads.slices[sweep])
+            n, buffer[rows] = self.quantise(buffer[rows] + lr * values[sweep], threshold)
+            vector[sweep] = -n
+        return vector, self.write_rate(k)
+
+    def set_weights(self, weights: Tensor, draws: Draws) -> None:
+        """As in TTv1; the digital matrices start from 0 too."""
+        super().set_weights(weights, draws)
+        for name in self.buffer_names():
+            self.get_buffer(name).zero_()
+
+    def hidden(self) -> OrderedDict[str, Tensor]:
+        """See :meth:`Rule.hidden`; the digital matrices come last."""
+        hidden = super().hidden()
+        hidden.update((name, self.get_buffer(name)) for name in self.buffer_names())
+        return hidden

@@ -1,0 +1,267 @@
+"""Tiki-taka v3 (c-TTv2): the signs of the lines of the fast array are chopped, so that offsets average out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ohmgrad.algorithms.buffered import BufferedTransfer, BufferedTransferCompound
+from ohmgrad.algorithms.schedule import Integers, Reads, Signs
+from ohmgrad.devices.base import require
+from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.parameters.update import UpdateParameters
+
+
+class ChoppedTransferCompound(BufferedTransferCompound):
+    r"""Tiki-taka v3 (TTv3, c-TTv2); with ``gamma`` above 0, chopped residual learning.
+
+    Two arrays, A (fast) and C (slow). Choppers :math:`c_{in}[s], c_{out}[i] \in \{+1, -1\}` for slices and lanes
+    (columns and rows, or the reverse with ``transfer_columns=False``) flip the sign in which A is stored:
+    :math:`S = c_{out} c_{in}^T`. One vector (x, d) at learning rate :math:`\lambda`:
+
+    1. The gradient was computed at :math:`W = \gamma\, S \circ A + C`.
+    2. :math:`\beta =` ``final_fast_lr``: with ``auto_scale`` and ``fast_lr`` above 0,
+       :math:`m_x \leftarrow` average of :math:`\max|x|`, :math:`m_d \leftarrow` average of :math:`\max|d|` (weight of a
+       new value ``(1 - auto_momentum) / batch``) and :math:`\beta =` ``fast_lr * desired_bl * g_A /``
+       :math:`(m_x m_d)`, times :math:`\lambda` if ``scale_fast_lr``. Otherwise as in TTv1.
+    3. :math:`A \leftarrow \mathrm{pulsed}(A, -\beta\, S \circ d\, x^T)`; :math:`t \leftarrow t + 1`.
+    4. If :math:`t \bmod T = 0`, for the next slice s, with :math:`z = \mathrm{read}(A e_s)`:
+
+       4.1 :math:`h = H[:, s] + \kappa\, c_{in}[s]\, c_{out} \circ z` (without :math:`H` if ``no_buffer``), with
+       :math:`\kappa = \alpha / b`, or with ``correct_gradient_magnitudes``
+       :math:`\kappa = \alpha / (\beta\, b\, g_C / g_A)`, where :math:`b =` ``base_buffer_granularity`` =
+       ``buffer_granularity * g_A``, times ``auto_granularity / (in_size * T)`` if ``auto_granularity`` is above 0, and
+       :math:`\alpha =` ``final_transfer_lr`` = ``transfer_lr * lambda`` (if ``scale_transfer_lr``)
+       :math:`\cdot\ \gamma_A/\gamma_C` (if both are above 0).
+
+       4.2 Where :math:`|h| \ge 1`: :math:`n = \mathrm{clamp}(\mathrm{trunc}(h), -N, N)`, and
+       :math:`h \leftarrow \mu h` if ``forget_buffer``, else :math:`h \leftarrow h - (1 - \mu) n`. :math:`H[:, s] = h`.
+
+       4.3 :math:`C \leftarrow \mathrm{pulsed}(C, +\,` ``step`` :math:`\cdot\ g_C\, n\, e_s^T)`.
+
+       4.4 Flip :math:`c_{in}[s]`: at random with probability ``in_chop_prob``, or in every n-th sweep, with
+       :math:`n = \max(\lceil 1 / p \rceil, 2)`. After the last slice of a sweep, flip every entry of :math:`c_{out}`
+       with probability ``out_chop_prob``, and count the sweep.
+    5. :math:`W = \gamma\, S \circ A + C`, with the choppers as they are now.
+
+    The period T is ``transfer_every`` (in vectors by default); a negative ``transfer_every`` means
+    ``max(1, round(num_states_A / in_size * |transfer_every|))``.
+
+    M. J. Rasch et al., Nat. Commun. 15 (2024); residual learning: Z. Wu et al., NeurIPS 2025.
+    """
+
+    units_in_mbatch: bool = False
+    scale_fast_lr: bool = False
+    momentum: float = Field(default=0.0, ge=0.0, le=1.0)
+    in_chop_prob: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Probability that the chopper of a slice flips after the slice was read, p; 0: never."""
+    in_chop_random: bool = True
+    """Flip at random; else regularly, in every n-th sweep."""
+    out_chop_prob: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability that the chopper of a lane flips after a sweep."""
+    buffer_granularity: float = Field(default=1.0, ge=0.0)
+    """Granularity of the buffer in steps of A; 0 means 1."""
+    auto_granularity: float = Field(default=0.0, ge=0.0)
+    """If above 0, scale the granularity by this number of vectors over the length of a sweep."""
+    no_buffer: bool = False
+    """Quantise every read by itself."""
+    auto_scale: bool = False
+    """Scale the fast learning rate to the running averages of the largest input and gradient."""
+    auto_momentum: float = Field(default=0.99, ge=0.0, le=1.0)
+    """Momentum of these averages for one batch."""
+    correct_gradient_magnitudes: bool = False
+    """Divide by the fast learning rate, so that the buffer counts true gradients."""
+
+    def build(self, out_size: int, in_size: int, draws: Draws) -> ChoppedTransfer:
+        """See :meth:`UnitCell.build`."""
+        self.check()
+        return ChoppedTransfer(self, out_size, in_size, draws)
+
+    def check(self) -> None:
+        """See :meth:`TransferCompound.check`."""
+        super().check()
+        name, n = type(self).__name__, len(self.unit_cell_devices)
+        require(n == 2, f"{name}.unit_cell_devices has {n} devices. Give exactly 2: A and C.")
+        require(
+            self.n_reads_per_transfer == 1,
+            f"{name}.n_reads_per_transfer = {self.n_reads_per_transfer}. Chopped rules read 1 slice at a time.",
+        )
+        require(not self.random_selection, f"{name}.random_selection = True. Chopped rules read slices in order.")
+        require(self.thres_scale == 1.0, f"{name}.thres_scale = {self.thres_scale}. Use buffer_granularity instead.")
+        require(
+            self.transfer_every >= 0.0 or not self.units_in_mbatch,
+            f"{name}.transfer_every = {self.transfer_every} (automatic) counts vectors. Set units_in_mbatch=False.",
+        )
+
+
+@dataclass
+class Chops(Signs):
+    """What the choppers are in a batch: besides the flips for every sample, at every read ``product`` ``[E, lanes]``
+    of +-1 (in times out), ``sweeps`` ``[E]`` completed before it, ``switched`` ``[E]`` whether the slice flipped since
+    its last read."""
+
+    product: Tensor = field(default_factory=lambda: torch.ones(0, 0))
+    sweeps: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    switched: np.ndarray[Any, np.dtype[np.bool_]] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+
+
+class ChoppedTransfer(BufferedTransfer):
+    """The recursion of :class:`ChoppedTransferCompound`."""
+
+    config: ChoppedTransferCompound
+    in_chopper: Tensor
+    out_chopper: Tensor
+    in_chopper_switched: Tensor
+    transfer_counter: Tensor
+    m_x: Tensor
+    m_d: Tensor
+    tmp_count_lr: Tensor
+
+    def __init__(self, config: ChoppedTransferCompound, out_size: int, in_size: int, draws: Draws) -> None:
+        super().__init__(config, out_size, in_size, draws)
+        for name, size in (("in_chopper", self.slices), ("out_chopper", self.lanes)):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.bool))
+        self.register_buffer("in_chopper_switched", torch.zeros(self.slices, dtype=torch.bool))
+        self.register_buffer("transfer_counter", torch.zeros((), dtype=torch.int64))
+        for name, value in (("m_x", 0.0), ("m_d", 0.0), ("tmp_count_lr", 1.0)):
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
+
+    # --- step 2 ------------------------------------------------------------------------------------------------------
+
+    def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters) -> Tensor:
+        """See :meth:`Transfer.fast_rates`; remembers the last rate, which is 1 before the first."""
+        config = self.config
+        rates = super().fast_rates(x, d, rate, up)
+        if config.auto_scale:
+            largest_x = self._average("m_x", x)
+            largest_d = self._average("m_d", d)
+            if config.fast_lr > 0.0:
+                product = largest_x * largest_d
+                target = self.fast_rate(rate) * up.desired_bl * self.devices[0].weight_granularity
+                rates = target / torch.where(product > 0.0, product, 1.0)
+        self.tmp_count_lr.copy_(rates[-1])
+        return rates
+
+    def _average(self, name: str, values: Tensor) -> Tensor:
+        """Running average of the largest magnitude, after every vector of a batch; float64 ``[n]``."""
+        weight = (1.0 - self.config.auto_momentum) / len(values)
+        average, averages = float(self.get_buffer(name)), []
+        for largest in values.abs().amax(1).tolist():
+            if average <= 0.0:
+                average = largest
+            elif largest > 0.0:
+                average = (1.0 - weight) * average + weight * largest
+            averages.append(average)
+        self.get_buffer(name).fill_(average)
+        return torch.tensor(averages, dtype=torch.float64, device=values.device)
+
+    # --- choppers ----------------------------------------------------------------------------------------------------
+
+    def period(self, k: int, batch: int) -> int:
+        """See :meth:`Transfer.period`; negative: from the number of states of A."""
+        every = self.config.transfer_every
+        if k == 0 and every < 0.0 and not self.config.transfer_every_vec:
+            return max(1, math.floor(self.devices[0].num_states / self.slices * -every + 0.5))
+        return super().period(k, batch)
+
+    def sweeps_per_phase(self) -> int:
+        r"""Sweeps between two regular flips, :math:`\max(\lceil 1/p \rceil, 2)`."""
+        probability = self.config.in_chop_prob
+        return max(math.ceil(1.0 / probability), 2) if probability > 0.0 else 2
+
+    def plan_signs(self, k: int, reads: Reads, positions: Integers, samples: int, draws: Draws) -> Signs:
+        """Flips of the lines of A for every sample; plans the flips of the batch (step 4.4)."""
+        if k > 0:
+            return Signs()
+        config, count = self.config, len(reads)
+        c_in, c_out = self.in_chopper.cpu().numpy().copy(), self.out_chopper.cpu().numpy().copy()
+        switched, counter = self.in_chopper_switched.cpu().numpy().copy(), int(self.transfer_counter)
+        in_flips, out_flips = np.tile(c_in, (samples, 1)), np.tile(c_out, (samples, 1))
+        opposite, sweeps = np.empty((count, self.lanes), dtype=np.bool_), np.empty(count, dtype=np.int64)
+        fresh, numbers = np.empty(count, dtype=np.bool_), torch.from_numpy(reads.numbers)
+        chance = draws.uniform(Stream.CHOP_IN.of(0), numbers, 1)[:, 0].numpy() if config.in_chop_random else None
+        phase = self.sweeps_per_phase()
+        for e in range(count):
+            s, position = int(reads.slices[e]), int(positions[e])
+            opposite[e], sweeps[e], fresh[e] = c_in[s] ^ c_out, counter, switched[s]
+            switched[s] = False
+            if chance is not None:
+                flips = bool(chance[e] <= config.in_chop_prob) and config.in_chop_prob > 0.0
+            else:
+                flips = config.in_chop_prob > 0.0 and counter % phase == phase - 1
+            if flips:
+                c_in[s] = not c_in[s]
+                switched[s] = True
+                in_flips[position:, s] = c_in[s]
+            if s == self.slices - 1:
+                counter += 1
+                if config.out_chop_prob > 0.0:
+                    coins = draws.uniform(Stream.CHOP_OUT.of(0), numbers[e : e + 1], self.lanes)[0].numpy()
+                    c_out ^= coins <= config.out_chop_prob
+                    out_flips[position:] = c_out
+        where = self.in_chopper.device
+        self.in_chopper.copy_(torch.from_numpy(c_in))
+        self.out_chopper.copy_(torch.from_numpy(c_out))
+        self.in_chopper_switched.copy_(torch.from_numpy(switched))
+        self.transfer_counter.fill_(counter)
+        by_in, by_out = torch.from_numpy(in_flips).to(where), torch.from_numpy(out_flips).to(where)
+        x_flips, d_flips = (by_in, by_out) if config.transfer_columns else (by_out, by_in)
+        return Chops(x_flips, d_flips, torch.from_numpy(1.0 - 2.0 * opposite).float().to(where), sweeps, fresh)
+
+    def sign(self, k: int) -> Tensor | None:
+        r"""Signs in which A is stored, :math:`S = c_{out} c_{in}^T` ``[out, in]``."""
+        if k > 0:
+            return None
+        c_in, c_out = 1.0 - 2.0 * self.in_chopper.float(), 1.0 - 2.0 * self.out_chopper.float()
+        return torch.outer(c_out, c_in) if self.config.transfer_columns else torch.outer(c_in, c_out)
+
+    # --- step 4 ------------------------------------------------------------------------------------------------------
+
+    def gain(self, rate: float, positions: Integers, rates: Tensor, batch: int) -> Tensor:
+        r""":math:`\kappa` at every read (step 4.1), float32 ``[E, 1]``."""
+        config, g_a = self.config, self.devices[0].weight_granularity
+        single = {"dtype": torch.float32, "device": rates.device}
+        buffer = torch.tensor((config.buffer_granularity or 1.0) * g_a, **single)
+        if config.auto_granularity > 0.0:
+            buffer = buffer * (config.auto_granularity / (self.slices * self.period(0, batch)))
+        if config.correct_gradient_magnitudes:
+            fast = rates[torch.from_numpy(positions - 1)].float()
+            buffer = buffer * fast * (self.devices[1].weight_granularity / g_a)
+        alpha = torch.tensor(self.transfer_rate(0, rate), **single)
+        return (alpha / buffer).expand(len(positions))[:, None]
+
+    def steps(
+        self, k: int, values: Tensor, reads: Reads, positions: Integers, signs: Signs, rate: float, rates: Tensor
+    ) -> tuple[Tensor, float]:
+        """See :meth:`Transfer.steps`."""
+        assert isinstance(signs, Chops)
+        buffer, vector = self.rows_of(self.buffer_names()[0]), torch.empty_like(values)
+        kappa = self.gain(rate, positions, rates, len(rates))
+        for sweep in reads.sweeps():
+            rows = torch.from_numpy(reads.slices[sweep])
+            h = kappa[sweep] * signs.product[sweep] * values[sweep]
+            if not self.config.no_buffer:
+                h = h + buffer[rows]
+            n, buffer[rows] = self.quantise(h, 1.0)
+            vector[sweep] = -n
+        return vector, self.write_rate(k)
+
+    def set_weights(self, weights: Tensor, draws: Draws) -> None:
+        """As in TTv2; choppers, averages and the sweep counter start anew."""
+        super().set_weights(weights, draws)
+        for tensor in (self.in_chopper, self.out_chopper, self.in_chopper_switched, self.transfer_counter):
+            tensor.zero_()
+        self.m_x.zero_()
+        self.m_d.zero_()
+        self.tmp_count_lr.fill_(1.0)
+
+    def state(self) -> dict[str, Tensor]:
+        """See :meth:`Rule.state`."""
+        names = ("in_chopper", "out_chopper", "transfer_counter", "m_x", "m_d", "tmp_count_lr")
+        return super().state() | {name: self.get_buffer(name) for name in names}

@@ -1,0 +1,108 @@
+"""Tiki-taka v4 (AGAD): chopping with a reference that every cell of the fast array learns for itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ohmgrad.algorithms.chopped import ChoppedTransfer, ChoppedTransferCompound, Chops
+from ohmgrad.algorithms.schedule import Integers, Reads, Signs
+from ohmgrad.devices.base import require
+from ohmgrad.engine.draws import Draws
+
+
+class DynamicTransferCompound(ChoppedTransferCompound):
+    r"""Tiki-taka v4 (TTv4, AGAD).
+
+    As :class:`ChoppedTransferCompound`, with two more digital matrices: R, the running mean of what is read, and P, the
+    mean at the end of the phase before. With :math:`n = \max(\lceil 1/p \rceil, 2)` sweeps a phase, the sweep counter
+    t, and :math:`\beta_R = \min(` ``tail_weightening`` :math:`/ n, 1)`, step 4 for slice s becomes:
+
+    4.1 If the chopper of s flipped since its last read, :math:`P[:, s] \leftarrow R[:, s]`.
+
+    4.2 :math:`h = H[:, s] + \kappa\, c_{in}[s]\, c_{out} \circ (z - P[:, s])`; with
+    ``experimental_correct_accumulation`` :math:`\kappa` is divided by :math:`\min(i, 1/g_A)`, where
+    :math:`i = (t \bmod n) + 1`.
+
+    4.3 Where :math:`|h| \ge 1`: :math:`n_j = \mathrm{clamp}(\mathrm{trunc}(h), -N, N)`, and
+    :math:`h \leftarrow \mu h` if ``forget_buffer``, else :math:`h \leftarrow h - (1 - \mu) n_j`, limited to
+    :math:`\pm N \cdot` ``buffer_cap`` if that is above 0. :math:`H[:, s] = h`.
+
+    4.4 :math:`R[:, s] \leftarrow (1 - \beta_R) R[:, s] + \beta_R z`.
+
+    4.5 If :math:`t > n` (the first phase only learns the mean):
+    :math:`C \leftarrow \mathrm{pulsed}(C, +\,` ``step`` :math:`\cdot\ g_C\, n_j\, e_s^T)`.
+
+    4.6 Choppers flip as in TTv3; regularly by default, in the last sweep of a phase.
+
+    Since P is what the cell settled at with the other sign, an offset of A cancels in :math:`z - P` without any
+    reference device.
+
+    M. J. Rasch et al., Nat. Commun. 15 (2024).
+    """
+
+    in_chop_random: bool = False
+    tail_weightening: float = Field(default=5.0, gt=0.0)
+    """Weight of the latest reads in the running mean; larger forgets faster."""
+    buffer_cap: float = Field(default=0.0, ge=0.0)
+    """Limit of the buffer in units of ``transfer_update.desired_bl``, if it is not forgotten; 0: none."""
+    experimental_correct_accumulation: bool = False
+    """Divide what is accumulated by the number of reads since the flip."""
+
+    def build(self, out_size: int, in_size: int, draws: Draws) -> DynamicTransfer:
+        """See :meth:`UnitCell.build`."""
+        self.check()
+        return DynamicTransfer(self, out_size, in_size, draws)
+
+    def check(self) -> None:
+        """See :meth:`TransferCompound.check`."""
+        super().check()
+        require(not self.no_buffer, f"{type(self).__name__}.no_buffer = True. This rule needs its buffer.")
+
+
+class DynamicTransfer(ChoppedTransfer):
+    """The recursion of :class:`DynamicTransferCompound`."""
+
+    config: DynamicTransferCompound
+
+    def buffer_names(self) -> list[str]:
+        """See :meth:`BufferedTransfer.buffer_names`."""
+        return ["buffered_FP_weight", "running_mean_weight", "past_mean_weight"]
+
+    def steps(
+        self, k: int, values: Tensor, reads: Reads, positions: Integers, signs: Signs, rate: float, rates: Tensor
+    ) -> tuple[Tensor, float]:
+        """See :meth:`Transfer.steps`."""
+        assert isinstance(signs, Chops)
+        config, phase = self.config, self.sweeps_per_phase()
+        buffer, running, past = (self.rows_of(name) for name in self.buffer_names())
+        kappa = self.gain(rate, positions, rates, len(rates))
+        if config.experimental_correct_accumulation:
+            sample = signs.sweeps % phase + 1
+            kappa = kappa / _column(np.minimum(sample, 1.0 / self.devices[0].weight_granularity), kappa)
+        weight = min(config.tail_weightening / phase, 1.0)
+        switched, writes = _column(signs.switched, kappa) > 0.0, _column(signs.sweeps > phase, kappa)
+        vector = torch.empty_like(values)
+        for sweep in reads.sweeps():
+            rows, z = torch.from_numpy(reads.slices[sweep]), values[sweep]
+            past[rows] = torch.where(switched[sweep], running[rows], past[rows])
+            h = buffer[rows] + kappa[sweep] * signs.product[sweep] * (z - past[rows])
+            n, rest = self.quantise(h, 1.0)
+            if config.buffer_cap > 0.0 and not config.forget_buffer:
+                cap = config.transfer_update.desired_bl * config.buffer_cap
+                rest = torch.where(n == 0.0, rest, rest.clamp(-cap, cap))
+            buffer[rows] = rest
+            running[rows] = (1.0 - weight) * running[rows] + weight * z
+            vector[sweep] = -n * writes[sweep]
+        return vector, self.write_rate(k)
+
+    def state(self) -> dict[str, Tensor]:
+        """See :meth:`Rule.state`."""
+        return super().state() | {"in_chopper_switched": self.in_chopper_switched}
+
+
+def _column(values: np.ndarray, like: Tensor) -> Tensor:  # type: ignore[type-arg]
+    """One number per read as a float32 column ``[E, 1]``."""
+    return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(like.device)[:, None]

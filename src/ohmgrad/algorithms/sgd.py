@@ -1,0 +1,105 @@
+"""Stochastic gradient descent on one array: by pulses, or exactly."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from ohmgrad.algorithms.base import Rule
+from ohmgrad.devices.base import PulsedDevice
+from ohmgrad.devices.ideal import IdealDevice
+from ohmgrad.engine.array import CellArray
+from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.parameters.update import UpdateParameters
+
+
+class PulsedSGD(Rule):
+    r"""Plain analog SGD (Gokmen and Vlasov 2016).
+
+    1. For every sample in turn, :math:`W \leftarrow \mathrm{pulsed}(W,\ -\lambda\, d\, x^T)`.
+    """
+
+    def __init__(self, device: PulsedDevice, out_size: int, in_size: int, draws: Draws) -> None:
+        super().__init__()
+        self.arrays = nn.ModuleList([CellArray(device, out_size, in_size, 0, False, draws)])
+
+    def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
+        """See :meth:`Rule.update`."""
+        rates = torch.full((len(x),), rate, dtype=torch.float64, device=x.device)
+        self.cell_arrays()[0].update(x, d, rates, up, draws)
+
+    def visible(self) -> Tensor:
+        """The weight of the array."""
+        return self.cell_arrays()[0].weight
+
+    def set_weights(self, weights: Tensor, draws: Draws) -> None:
+        """See :meth:`Rule.set_weights`."""
+        self.cell_arrays()[0].set(weights, draws)
+
+    def hidden(self) -> OrderedDict[str, Tensor]:
+        """The parameters of the cells."""
+        array = self.cell_arrays()[0]
+        return OrderedDict((name, array.get_buffer(name)) for name in array.hidden_names())
+
+
+class ExactSGD(Rule):
+    r"""Floating-point SGD, :math:`W \leftarrow W - \lambda \sum_n d_n x_n^T`: no pulses, bounds or variation.
+
+    It serves :class:`~ohmgrad.devices.ideal.IdealDevice` and, with ``pulse_type=NONE``, any device.
+    """
+
+    weight: Tensor
+    operations: Tensor
+
+    def __init__(self, device: IdealDevice, out_size: int, in_size: int) -> None:
+        super().__init__()
+        self.device_config = device
+        self.arrays = nn.ModuleList()
+        self.register_buffer("weight", torch.zeros(out_size, in_size))
+        self.register_buffer("operations", torch.zeros((), dtype=torch.int64))
+
+    def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
+        """See :meth:`Rule.update`."""
+        self.weight.addmm_(d.t(), x, alpha=-rate)
+
+    def visible(self) -> Tensor:
+        """The weight."""
+        return self.weight
+
+    def set_weights(self, weights: Tensor, draws: Draws) -> None:
+        """See :meth:`Rule.set_weights`."""
+        self.weight.copy_(weights)
+
+    def _noise(self, stream: Stream, draws: Draws) -> Tensor:
+        self.operations += 1
+        rows = torch.arange(self.weight.shape[0])
+        number = int(self.operations) & 0xFFFFFFFF
+        return draws.normal(stream.of(0), rows, self.weight.shape[1], number).to(self.weight.device)
+
+    def decay(self, alpha: float, draws: Draws) -> None:
+        r"""Multiply by :math:`1 - \alpha / \mathrm{lifetime}`."""
+        lifetime = self.device_config.lifetime
+        if lifetime > 0.0:
+            self.weight.mul_(1.0 - alpha / lifetime if lifetime > 1.0 else 1.0 - alpha)
+
+    def diffuse(self, draws: Draws) -> None:
+        """One step of the random walk."""
+        if self.device_config.diffusion > 0.0:
+            self.weight.add_(self._noise(Stream.DIFFUSE, draws), alpha=self.device_config.diffusion)
+
+    def clip(self, limit: float, draws: Draws) -> None:
+        """Clip to ``[-limit, limit]``, unless ``limit`` is negative."""
+        if limit >= 0.0:
+            self.weight.clamp_(-limit, limit)
+
+    def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
+        """Set some columns to ``reset_std`` times noise, each cell with a probability."""
+        selected = torch.zeros_like(self.weight, dtype=torch.bool)
+        selected[:, columns] = True
+        rows = torch.arange(self.weight.shape[0])
+        number = int(self.operations) & 0xFFFFFFFF
+        coins = draws.uniform(Stream.RESET_COIN.of(0), rows, self.weight.shape[1], number).to(self.weight.device)
+        values = self.device_config.reset_std * self._noise(Stream.RESET, draws)
+        self.weight.copy_(torch.where(selected & (coins <= probability), values, self.weight))

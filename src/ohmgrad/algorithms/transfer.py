@@ -1,0 +1,327 @@
+"""Tiki-taka v1 and residual learning: a fast array that collects gradients and is transferred to a slow one."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ohmgrad.algorithms.base import Rule, UnitCell, hidden_of
+from ohmgrad.algorithms.schedule import Integers, Reads, Signs, period_in_vectors, transfer_times
+from ohmgrad.devices.base import PulsedDevice, require
+from ohmgrad.engine.array import CellArray
+from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.mvm import check_io, mvm, read_slices, unmanaged
+from ohmgrad.engine.replay import Events
+from ohmgrad.parameters.io import IOParameters
+from ohmgrad.parameters.update import UpdateParameters
+
+
+class TransferCompound(UnitCell):
+    r"""Tiki-taka v1 (TTv1); with ``gamma`` above 0, residual learning.
+
+    Arrays :math:`A = w_0` (fast), ..., :math:`C = w_{n-1}` (slow). One vector (x, d) at learning rate
+    :math:`\lambda`, with columns as slices:
+
+    1. The gradient was computed at the visible weight :math:`W = \sum_k \gamma_k w_k`.
+    2. :math:`\beta =` ``final_fast_lr`` = ``fast_lr * lambda`` if ``scale_fast_lr``, else ``fast_lr``; :math:`\lambda`
+       itself if ``fast_lr`` is 0.
+    3. :math:`A \leftarrow \mathrm{pulsed}(A, -\beta\, d\, x^T)`; :math:`t \leftarrow t + 1`.
+    4. For every source k with :math:`t \bmod T_k = 0`, for each of ``n_reads_per_transfer`` slices s in turn:
+       :math:`v = \mathrm{read}(w_k e_s)`; with probability ``with_reset_prob`` reset column s of the source;
+       :math:`w_{k+1} \leftarrow \mathrm{pulsed}(w_{k+1}, +\alpha_k\, v\, e_s^T)`, where :math:`\alpha_k =`
+       ``final_transfer_lr`` = ``transfer_lr_vec[k] * lambda`` if ``scale_transfer_lr``, else ``transfer_lr_vec[k]``.
+       The slice pointer moves on, and wraps.
+    5. :math:`W = \sum_k \gamma_k w_k`.
+
+    Here :math:`T_k` is ``ceil(transfer_every_vec[k] * batch)`` if ``units_in_mbatch``, else ``transfer_every_vec[k]``
+    rounded. The pulses of step 3 count with the granularity of A, those of step 4 with that of the array they reach.
+    For rows as slices, x and d change roles in step 4.
+
+    T. Gokmen and W. Haensch, Front. Neurosci. 14 (2020); residual learning: Z. Wu et al., NeurIPS 2025.
+    """
+
+    gamma: float = 0.0
+    r"""Weight of the fast arrays in the visible weight: :math:`\gamma_k = \gamma^{n-1-k}`."""
+    gamma_vec: list[float] = Field(default_factory=list)
+    r"""All :math:`\gamma_k` instead, fast array first; the last may not be 0."""
+    transfer_every: float = 1.0
+    """Period of the first transfer, in vectors, or in batches if ``units_in_mbatch``; 0: never."""
+    no_self_transfer: bool = True
+    """The last array is never read. (If False its slice pointer moves, and nothing else happens.)"""
+    transfer_every_vec: list[float] = Field(default_factory=list)
+    """Periods of all arrays instead. By default each is ``in_size / n_reads_per_transfer`` times the one before."""
+    units_in_mbatch: bool = True
+    """Periods count batches instead of vectors."""
+    n_reads_per_transfer: int = Field(default=1, ge=1)
+    """Slices read at every transfer."""
+    transfer_columns: bool = True
+    """Read columns (with the forward product), else rows (with the backward product)."""
+    with_reset_prob: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability that a column of the source is reset after it was read."""
+    random_selection: bool = False
+    """Start every transfer at a random slice instead of the next one."""
+    fast_lr: float = Field(default=1.0, ge=0.0)
+    """Learning rate of the fast array; 0: the learning rate of the optimizer."""
+    scale_fast_lr: bool = True
+    """Multiply ``fast_lr`` by the learning rate of the optimizer, so that it follows a scheduler."""
+    transfer_lr: float = Field(default=1.0, ge=0.0)
+    """Learning rate of transfers."""
+    transfer_lr_vec: list[float] = Field(default_factory=list)
+    """Learning rates of the transfers from every array instead."""
+    scale_transfer_lr: bool = True
+    """Multiply the transfer rate by the learning rate of the optimizer."""
+    transfer_forward: IOParameters = Field(default_factory=IOParameters)
+    """Converters and noise of the reads; noise and bound management are always off."""
+    transfer_update: UpdateParameters = Field(default_factory=UpdateParameters)
+    """Pulses of the writes."""
+
+    def build(self, out_size: int, in_size: int, draws: Draws) -> Transfer:
+        """See :meth:`UnitCell.build`."""
+        self.check()
+        return Transfer(self, out_size, in_size, draws)
+
+    def check(self) -> None:
+        """Raise :class:`~ohmgrad.errors.ConfigError` if the parameters do not fit together."""
+        name, n = type(self).__name__, len(self.unit_cell_devices)
+        require(n >= 2, f"{name}.unit_cell_devices has {n} devices. Give at least 2: the fast array first.")
+        for device in self.unit_cell_devices:
+            require(
+                isinstance(device, PulsedDevice),
+                f"{name}.unit_cell_devices holds {type(device).__name__}. Every array needs a pulsed device.",
+            )
+        for field in ("gamma_vec", "transfer_every_vec", "transfer_lr_vec"):
+            given = len(getattr(self, field))
+            require(given in (0, n), f"{name}.{field} has {given} entries for {n} devices. Give {n}, or none.")
+        require(not self.gamma_vec or self.gamma_vec[-1] != 0.0, f"{name}.gamma_vec ends with 0. Its last must not be 0.")
+        require(
+            self.with_reset_prob == 0.0 or self.transfer_columns,
+            f"{name}.with_reset_prob = {self.with_reset_prob} needs transfer_columns=True: only columns are reset.",
+        )
+        check_io(unmanaged(self.transfer_forward), f"{name}.transfer_forward")
+
+
+class Transfer(Rule):
+    """The recursion of :class:`TransferCompound`, and the frame of its descendants."""
+
+    vectors: Tensor
+    current_slice_indices: Tensor
+    transfers: Tensor
+    reads: Tensor
+    mixed: Tensor
+
+    def __init__(self, config: TransferCompound, out_size: int, in_size: int, draws: Draws) -> None:
+        super().__init__()
+        self.config = config
+        columns = config.transfer_columns
+        if config.construction_seed:
+            draws = Draws(config.construction_seed, draws.compiled)
+        self.arrays = nn.ModuleList(
+            CellArray(device, out_size, in_size, k, columns, draws) for k, device in enumerate(config.unit_cell_devices)
+        )
+        n = len(self.arrays)
+        self.slices, self.lanes = (in_size, out_size) if columns else (out_size, in_size)
+        self.devices: list[PulsedDevice] = list(config.unit_cell_devices)
+        self.gammas = config.gamma_vec or [config.gamma ** (n - 1 - k) for k in range(n)]
+        self.fully_hidden = not any(self.gammas[:-1]) and self.gammas[-1] == 1.0
+        self.n_reads = min(config.n_reads_per_transfer, self.slices)
+        self.transfer_lrs = config.transfer_lr_vec or [config.transfer_lr] * n
+        self.read_io = unmanaged(config.transfer_forward)
+        self.register_buffer("vectors", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("current_slice_indices", torch.zeros(n, dtype=torch.int64))
+        self.register_buffer("transfers", torch.zeros(n, dtype=torch.int64))
+        self.register_buffer("reads", torch.zeros(n, dtype=torch.int64))
+        mixed = torch.zeros(0) if self.fully_hidden else torch.zeros_like(self.cell_arrays()[0].weight)
+        self.register_buffer("mixed", mixed, persistent=False)
+
+    # --- one batch ---------------------------------------------------------------------------------------------------
+
+    def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
+        """See :meth:`Rule.update`."""
+        start, batch = int(self.vectors), len(x)
+        rates = self.fast_rates(x, d, rate, up)
+        self.vectors += batch
+        times = np.arange(start + 1, start + batch + 1)
+        self._deliver(0, x, d, rates, times, (start, batch), up, rate, draws)
+
+    def _deliver(
+        self,
+        k: int,
+        x: Tensor,
+        d: Tensor,
+        rates: Tensor,
+        times: Integers,
+        span: tuple[int, int],
+        up: UpdateParameters,
+        rate: float,
+        draws: Draws,
+    ) -> None:
+        """Update array k with samples that arrive after the vectors ``times``; read it; pass on what was read."""
+        reads = self.schedule(k, *span, draws)
+        if len(times) == 0 and len(reads) == 0:
+            return
+        positions = np.searchsorted(times, reads.times, side="right").astype(np.int64)
+        signs = self.plan_signs(k, reads, positions, len(times), draws)
+        values = self._read_while_updating(k, x, d, rates, up, reads, positions, signs, draws)
+        if len(reads) == 0 or k + 1 == len(self.arrays):
+            return
+        vector, write_rate = self.steps(k, values, reads, positions, signs, rate, rates)
+        selected = torch.zeros(len(reads), self.slices, device=x.device)
+        selected[torch.arange(len(reads)), torch.from_numpy(reads.slices)] = 1.0
+        x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
+        rates = torch.full((len(reads),), write_rate, dtype=torch.float64, device=x.device)
+        self._deliver(k + 1, x, d, rates, reads.times, span, self.config.transfer_update, rate, draws)
+
+    def _read_while_updating(
+        self,
+        k: int,
+        x: Tensor,
+        d: Tensor,
+        rates: Tensor,
+        up: UpdateParameters,
+        reads: Reads,
+        positions: Integers,
+        signs: Signs,
+        draws: Draws,
+    ) -> Tensor:
+        """Replay the samples on array k; what the analog product gave at every read, ``[E, lanes]``."""
+        array = self.cell_arrays()[k]
+        resets, reset_to = self._plan_resets(k, reads, draws)
+        stream, numbers = Stream.READ.of(k), torch.from_numpy(reads.numbers).to(x.device)
+        if self.read_io.inp_noise == 0.0 or self.read_io.is_perfect:
+            events = Events(reads.slices, positions, resets, reset_to)
+            stored = array.update(x, d, rates, up, draws, events, signs.x, signs.d)
+            return read_slices(stored, self.read_io, draws, stream, numbers)
+        # Noise on every input line makes a read depend on the whole array: a barrier at every read.
+        values = torch.empty(len(reads), self.lanes, device=x.device)
+        done = 0
+        for e, position in enumerate([*positions.tolist(), len(x)]):
+            part = slice(done, position)
+            if position > done:
+                flips = (None if flip is None else flip[part] for flip in (signs.x, signs.d))
+                array.update(x[part], d[part], rates[part], up, draws, None, *flips)
+                done = position
+            if e < len(reads):
+                one_hot = torch.zeros(1, self.slices, device=x.device)
+                one_hot[0, reads.slices[e]] = 1.0
+                matrix = array.by_slice(array.weight).t()
+                values[e] = mvm(matrix, one_hot, self.read_io, draws, stream, numbers[e : e + 1], forward=False)[0]
+                if resets[e]:
+                    only = Events(reads.slices[e : e + 1], np.zeros(1, np.int64), resets[e : e + 1], reset_to[e : e + 1])  # type: ignore[index]
+                    array.update(x[:0], d[:0], rates[:0], up, draws, only)
+        return values
+
+    def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> tuple[np.ndarray, Tensor | None]:  # type: ignore[type-arg]
+        """Which reads reset their slice, and to what."""
+        if self.config.with_reset_prob == 0.0 or len(reads) == 0:
+            return np.zeros(len(reads), dtype=np.bool_), None
+        array = self.cell_arrays()[k]
+        numbers = torch.from_numpy(reads.numbers)
+        coins = draws.uniform(Stream.RESET_COIN.of(k, 1), numbers, 1)[:, 0]
+        noise = draws.normal(Stream.RESET.of(k, 1), numbers, self.lanes).to(array.weight.device)
+        values = array.reset_values(noise, torch.from_numpy(reads.slices).to(noise.device))
+        return (coins <= self.config.with_reset_prob).numpy(), values
+
+    # --- the plan ----------------------------------------------------------------------------------------------------
+
+    def period(self, k: int, batch: int) -> int:
+        """Vectors between transfers from array k, :math:`T_k`; 0: never."""
+        config = self.config
+        if config.transfer_every_vec:
+            every = config.transfer_every_vec[k]
+        else:
+            every = config.transfer_every * (self.slices / self.n_reads) ** k
+        if k == len(self.arrays) - 1 and config.no_self_transfer:
+            return 0
+        return period_in_vectors(every, config.units_in_mbatch, batch)
+
+    def schedule(self, k: int, start: int, batch: int, draws: Draws) -> Reads:
+        """The reads of array k in a batch; moves its slice pointer."""
+        times = transfer_times(start, batch, self.period(k, batch))
+        count, size = len(times), self.slices
+        first_transfer, first_read = int(self.transfers[k]), int(self.reads[k])
+        if self.config.random_selection:
+            numbers = torch.arange(first_transfer, first_transfer + count)
+            chance = draws.uniform(Stream.SELECT.of(k), numbers, 1)[:, 0].double()
+            begin = np.minimum((chance.numpy() * size).astype(np.int64), size - 1)
+        else:
+            begin = int(self.current_slice_indices[k]) + self.n_reads * np.arange(count)
+        if count:
+            self.current_slice_indices[k] = int(begin[-1] + self.n_reads) % size
+            self.transfers[k] += count
+        if k == len(self.arrays) - 1:  # a transfer to itself does nothing but move on
+            return Reads(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+        self.reads[k] += count * self.n_reads
+        slices = (begin[:, None] + np.arange(self.n_reads)[None, :]).reshape(-1) % size
+        numbers_of_reads = np.arange(first_read, first_read + count * self.n_reads)
+        return Reads(np.repeat(times, self.n_reads), slices, numbers_of_reads)
+
+    # --- what a descendant changes -----------------------------------------------------------------------------------
+
+    def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters) -> Tensor:
+        """Learning rate of the fast array for every vector of a batch (step 2), float64 ``[n]``."""
+        return torch.full((len(x),), self.fast_rate(rate), dtype=torch.float64, device=x.device)
+
+    def fast_rate(self, rate: float) -> float:
+        """``final_fast_lr`` without automatic scaling."""
+        fast = self.config.fast_lr
+        if fast == 0.0:
+            return rate
+        return fast * rate if self.config.scale_fast_lr else fast
+
+    def transfer_rate(self, k: int, rate: float) -> float:
+        """``final_transfer_lr`` of the transfers from array k."""
+        return self.transfer_lrs[k] * (rate if self.config.scale_transfer_lr else 1.0)
+
+    def plan_signs(self, k: int, reads: Reads, positions: Integers, samples: int, draws: Draws) -> Signs:
+        """Flips of the lines of array k in a batch; none in this rule."""
+        return Signs()
+
+    def steps(
+        self, k: int, values: Tensor, reads: Reads, positions: Integers, signs: Signs, rate: float, rates: Tensor
+    ) -> tuple[Tensor, float]:
+        """What to write for what was read (step 4): vectors v ``[E, lanes]`` and a rate; the write is ``-rate * v``."""
+        return -values, self.transfer_rate(k, rate)
+
+    # --- the whole ---------------------------------------------------------------------------------------------------
+
+    def sign(self, k: int) -> Tensor | None:
+        """Signs ``[out, in]`` by which array k is stored, None if all are +1."""
+        return None
+
+    def visible(self) -> Tensor:
+        r""":math:`\sum_k \gamma_k w_k`; the slow array itself if nothing else is visible."""
+        arrays = self.cell_arrays()
+        if self.fully_hidden:
+            return arrays[-1].weight
+        torch.mul(arrays[-1].weight, self.gammas[-1], out=self.mixed)
+        for k, array in enumerate(arrays[:-1]):
+            if self.gammas[k] != 0.0:
+                signs = self.sign(k)
+                stored = array.weight if signs is None else signs * array.weight
+                self.mixed.add_(stored, alpha=self.gammas[k])
+        return self.mixed
+
+    def set_weights(self, weights: Tensor, draws: Draws) -> None:
+        """The slow array is set, the others and all counters start from 0."""
+        arrays = self.cell_arrays()
+        for array in arrays[:-1]:
+            array.set(torch.zeros_like(array.weight), draws)
+        arrays[-1].set(weights / self.gammas[-1], draws)
+        self.vectors.zero_()
+        self.current_slice_indices.zero_()
+
+    def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
+        """Reset cells in some columns of the fast array."""
+        self.cell_arrays()[0].reset_columns(columns, probability, draws)
+
+    def state(self) -> dict[str, Tensor]:
+        """See :meth:`Rule.state`."""
+        return {"current_slice_indices": self.current_slice_indices}
+
+    def hidden(self) -> OrderedDict[str, Tensor]:
+        """See :meth:`Rule.hidden`."""
+        return hidden_of(self.cell_arrays())

@@ -1,0 +1,84 @@
+"""Everything a user configures: one import for every config, device, compound, parameter class and choice."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ohmgrad.algorithms.base import UnitCell
+from ohmgrad.algorithms.buffered import BufferedTransferCompound
+from ohmgrad.algorithms.chopped import ChoppedTransferCompound
+from ohmgrad.algorithms.dynamic import DynamicTransferCompound
+from ohmgrad.algorithms.transfer import TransferCompound
+from ohmgrad.devices.base import PulsedDevice, WriteNoiseDevice
+from ohmgrad.devices.constant_step import ConstantStepDevice
+from ohmgrad.devices.ideal import IdealDevice
+from ohmgrad.devices.linear_step import LinearStepDevice, SoftBoundsDevice
+from ohmgrad.parameters.base import Config
+from ohmgrad.parameters.enums import (
+    AnalogMVType,
+    BoundManagementType,
+    NoiseManagementType,
+    PulseType,
+    WeightNoiseType,
+)
+from ohmgrad.parameters.io import IOParameters
+from ohmgrad.parameters.runtime import RuntimeParameter
+from ohmgrad.parameters.update import UpdateParameters
+
+
+class TileConfig(Config):
+    """What every kind of tile configuration holds beside its device."""
+
+    forward: IOParameters = Field(default_factory=IOParameters)
+    """Converters and noise of the forward product."""
+    backward: IOParameters = Field(default_factory=IOParameters)
+    """Converters and noise of the backward product."""
+    update: UpdateParameters = Field(default_factory=UpdateParameters)
+    """How gradients become pulses."""
+    runtime: RuntimeParameter = Field(default_factory=RuntimeParameter)
+    """How the simulation is run."""
+
+
+class SingleRPUConfig(TileConfig):
+    """One device at every cross point, trained by analog SGD."""
+
+    device: PulsedDevice | IdealDevice = Field(default_factory=ConstantStepDevice)
+    """The device."""
+
+
+class UnitCellRPUConfig(TileConfig):
+    """Several devices at every cross point, trained by the rule of a compound."""
+
+    device: UnitCell
+    """The compound: its devices and its rule."""
+
+
+RPUConfig = SingleRPUConfig | UnitCellRPUConfig
+"""Any tile configuration."""
+
+__all__ = [
+    "AnalogMVType",
+    "BoundManagementType",
+    "BufferedTransferCompound",
+    "ChoppedTransferCompound",
+    "Config",
+    "ConstantStepDevice",
+    "DynamicTransferCompound",
+    "IOParameters",
+    "IdealDevice",
+    "LinearStepDevice",
+    "NoiseManagementType",
+    "PulseType",
+    "PulsedDevice",
+    "RPUConfig",
+    "RuntimeParameter",
+    "SingleRPUConfig",
+    "SoftBoundsDevice",
+    "TileConfig",
+    "TransferCompound",
+    "UnitCell",
+    "UnitCellRPUConfig",
+    "UpdateParameters",
+    "WeightNoiseType",
+    "WriteNoiseDevice",
+]

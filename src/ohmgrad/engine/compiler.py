@@ -1,0 +1,58 @@
+"""Compiles functions written in the vocabulary of laws for the processor.
+
+A copy of the function is made in which every word of the vocabulary is replaced by the processor's version, helper
+functions are compiled in the same way, and numbers are bound as float32, so that the whole law is computed in single
+precision, like the reference. Nothing in the function itself knows about any target.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+
+INLINED = {"error_model": "numpy", "nogil": True, "forceinline": True}
+"""Options of every compiled helper: a loop over cells becomes vector instructions only if nothing in it is called."""
+
+
+def _single_precision(constants: tuple[Any, ...], whole_numbers: bool) -> tuple[Any, ...]:
+    def bind(value: Any) -> Any:
+        if isinstance(value, float) or (whole_numbers and type(value) is int):
+            return np.float32(value)
+        return value
+
+    return tuple(bind(value) for value in constants)
+
+
+def _translate(value: Any, whole_numbers: bool) -> Any:
+    from ohmgrad.engine.words_cpu import TRANSLATION
+
+    if isinstance(value, types.FunctionType):
+        return TRANSLATION[value] if value in TRANSLATION else compile_function(value, whole_numbers)
+    if type(value) is float:
+        return np.float32(value)
+    return value
+
+
+@lru_cache(maxsize=None)
+def compile_function(function: Callable[..., Any], whole_numbers: bool = False) -> Any:
+    """The function compiled for the processor.
+
+    :param function: written in the vocabulary of :mod:`ohmgrad.words`; module-level helpers are compiled with it.
+    :param whole_numbers: also bind whole numbers as float32, as in a law, where every number is real.
+    """
+    import numba
+
+    code = function.__code__
+    code = code.replace(co_consts=_single_precision(code.co_consts, whole_numbers))
+    used = {name: function.__globals__[name] for name in code.co_names if name in function.__globals__}
+    scope = {**function.__globals__, **{name: _translate(value, whole_numbers) for name, value in used.items()}}
+    cells = tuple(
+        types.CellType(_translate(cell.cell_contents, whole_numbers)) for cell in function.__closure__ or ()
+    )
+    copy = types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
+    return numba.njit(copy, **INLINED)

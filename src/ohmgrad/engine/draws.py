@@ -1,0 +1,110 @@
+"""Matrices of addressed random numbers, for everything but the pulses themselves."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ohmgrad.engine import random
+from ohmgrad.engine.compiler import compile_function
+
+
+class Stream(IntEnum):
+    """What a random number is for; the first word of its counter (arrays of a tile are told apart by ``of``)."""
+
+    CELLS = 0
+    """Cell-to-cell variation."""
+    TRAIN_X = 1
+    TRAIN_D = 2
+    ROUND_X = 3
+    ROUND_D = 4
+    """Stochastic rounding of pulse probabilities."""
+    PULSE = 5
+    """Cycle noise of one pulse, numbered by the cell's own pulse number."""
+    WRITE = 6
+    """Write noise of a cell after a pulse, numbered by the cell's own pulse number."""
+    REWRITE = 7
+    """Write noise of all cells after an operation on the array, numbered by the operation."""
+    DIFFUSE = 8
+    RESET = 9
+    RESET_COIN = 10
+    SELECT = 11
+    """Random choice of a slice."""
+    CHOP_IN = 12
+    CHOP_OUT = 13
+    FORWARD = 14
+    BACKWARD = 15
+    READ = 16
+    """Converters and noise of the products of a transfer."""
+
+    def of(self, array: int, part: int = 0) -> int:
+        """The stream of one array of the tile, and of one of several uses within it."""
+        return int(self) | part << 8 | array << 16
+
+
+class Draws:
+    """Random numbers of one tile.
+
+    An entry ``(r, j)`` of a matrix is addressed by ``(stream, j, numbers[r], part)`` under the tile's seed: it does not
+    depend on which other entries are asked for. Both implementations give the same numbers.
+
+    :param seed: 64-bit key.
+    :param compiled: use the compiled implementation (processor only) instead of torch operations.
+    """
+
+    def __init__(self, seed: int, compiled: bool) -> None:
+        self.key = (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF)
+        self.compiled = compiled
+
+    def normal(self, stream: int, numbers: Tensor, width: int, part: int = 0) -> Tensor:
+        """Standard normal float32 ``[len(numbers), width]``; ``numbers`` is an int64 tensor."""
+        return self._draw(stream, numbers, width, part, normal=True)
+
+    def uniform(self, stream: int, numbers: Tensor, width: int, part: int = 0) -> Tensor:
+        """Uniform float32 in (0, 1] ``[len(numbers), width]``; ``numbers`` is an int64 tensor."""
+        return self._draw(stream, numbers, width, part, normal=False)
+
+    def _draw(self, stream: int, numbers: Tensor, width: int, part: int, normal: bool) -> Tensor:
+        if self.compiled and not numbers.is_cuda:
+            out = torch.empty(len(numbers), width)
+            _fill()(out.numpy(), stream, numbers.numpy(), part, *self.key, normal)
+            return out
+        rows, blocks = numbers[:, None] & 0xFFFFFFFF, torch.arange((width + 3) // 4, device=numbers.device)[None, :]
+        key = [torch.tensor(word, device=numbers.device) for word in self.key]
+        counter = (torch.full_like(blocks, stream), blocks, rows, torch.full_like(blocks, part))
+        if normal:
+            lanes = random.normals(*counter, *key)
+        else:
+            lanes = tuple(random.uniform(word) for word in random.philox(*counter, *key))
+        return torch.stack(lanes, 2).reshape(len(numbers), 4 * blocks.shape[1])[:, :width].contiguous()
+
+
+@lru_cache(maxsize=None)
+def _fill() -> Any:
+    """The compiled form of :meth:`Draws._draw`."""
+    import numba
+    import numpy as np
+
+    normals, philox = compile_function(random.normals), compile_function(random.philox)
+    uniform = compile_function(random.uniform)
+    word = np.uint32
+
+    @numba.njit(error_model="numpy", nogil=True)
+    def fill(out, stream, numbers, part, k0, k1, normal):  # type: ignore[no-untyped-def]
+        width = out.shape[1]
+        for r in range(out.shape[0]):
+            for block in range((width + 3) // 4):
+                counter = (word(stream), word(block), word(numbers[r]), word(part), word(k0), word(k1))
+                if normal:
+                    lanes = normals(*counter)
+                else:
+                    a, b, c, d = philox(*counter)
+                    lanes = (uniform(a), uniform(b), uniform(c), uniform(d))
+                for lane in range(min(4, width - 4 * block)):
+                    out[r, 4 * block + lane] = lanes[lane]
+
+    return fill

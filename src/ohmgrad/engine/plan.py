@@ -1,0 +1,135 @@
+"""The plan of a batch: everything about an update that does not depend on the weights.
+
+For every sample the train length BL and the scales A, B of the lines; from them, packed pulse trains. A train is a
+32-bit word: one bit for each of up to 31 slots, and the sign of the line's value in the topmost bit. Longer trains
+take several words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.trains import pack
+from ohmgrad.parameters.update import UpdateParameters
+
+SLOTS = 31
+"""Slots of one word; the topmost bit is the sign."""
+
+
+@dataclass
+class Lengths:
+    """Train length and line scales of every sample.
+
+    ``bl`` int64 ``[n]``; ``a`` and ``b`` float32 ``[n]``: line j of x fires with probability ``b |x_j|`` in every slot,
+    line i of d with ``a |d_i|``.
+    """
+
+    bl: Tensor
+    a: Tensor
+    b: Tensor
+
+
+@dataclass
+class Trains:
+    """Packed trains: ``x`` int32 ``[words, in]``, ``d`` int32 ``[words, out]``; ``words_per_sample`` rows a sample.
+
+    Where ``x & d`` has k ones in its lower 31 bits, the cell gets k pulses; they lower the weight if the signs agree.
+    """
+
+    x: Tensor
+    d: Tensor
+    words_per_sample: int
+
+
+def pulse_lengths(x: Tensor, d: Tensor, rate: Tensor, granularity: float, up: UpdateParameters) -> Lengths:
+    r"""Train length and scales of every sample of a batch.
+
+    Without management :math:`BL = M` and :math:`A = B = \sqrt{\lambda / (g M)}`, with M = ``desired_bl``.
+    With update BL management :math:`BL = \min(\lceil k \rceil, M)` where :math:`k = \lambda X \alpha_{um} D / g`
+    is the number of pulses that the strongest cross point asks for. With update management
+    :math:`A = \sqrt{\lambda X / (g\, BL\, D')}`, :math:`B = \sqrt{\lambda D' / (g\, BL\, X)}`, where :math:`D'`
+    is :math:`\alpha_{um} D`, lowered by :math:`BL / k` if k is above BL, so that the largest gradients saturate.
+
+    :param x: ``[n, in]``; :param d: ``[n, out]``; :param rate: learning rate of every sample, float64 ``[n]``, not
+        negative; :param granularity: g of the device that is pulsed.
+    """
+    longest = up.desired_bl
+    managed = up.update_management or up.update_bl_management
+    top_x, top_d = x.abs().amax(1).double(), d.abs().amax(1).double()
+    bl = torch.full_like(rate, longest)
+    if not managed and not up.fixed_bl:
+        overflows = rate > granularity * longest
+        bl = torch.where(overflows, torch.ceil((rate / granularity).float()).double().clamp(min=1.0), bl)
+    wanted = top_d * up.um_grad_scale
+    # Rounded to single precision before ceil: a product that is whole on paper must not gain a slot from rounding.
+    k = (rate * top_x * wanted / granularity).float().double()
+    if up.update_bl_management:
+        bl = torch.ceil(k).clamp(max=longest)
+    silent = (rate <= 0.0) | (bl <= 0.0)
+    if managed:
+        silent = silent | (top_x <= 0.0) | (top_d <= 0.0)
+    bl = torch.where(silent, 0.0, bl)
+    scale = torch.sqrt(rate / (granularity * bl.clamp(min=1.0)))
+    if not managed and not up.fixed_bl:
+        scale = torch.where(overflows, 1.0, scale)
+    a = b = scale
+    if managed:
+        wanted = torch.where(k > bl, wanted * (bl / k.clamp(min=1e-300)), wanted).clamp(min=1e-300)
+        balance = torch.sqrt(top_x.clamp(min=1e-300) / wanted)
+        a, b = scale * balance, scale / balance
+    return Lengths(bl.long(), a.float(), b.float())
+
+
+def _resolution(res: float) -> float:
+    """Bin width of the probabilities; a value above 1 is a number of steps."""
+    return 1.0 / res if res > 1.0 else max(res, 0.0)
+
+
+def _thresholds(values: Tensor, scale: Tensor, up: UpdateParameters, rounding: Tensor | None) -> Tensor:
+    """Firing probabilities as integers: a line fires in a slot with probability ``threshold / 2**32``; int64."""
+    probability = values.abs() * scale[:, None]
+    width = _resolution(up.res)
+    if width > 0.0:
+        bins = probability / width
+        probability = torch.round(bins if rounding is None else bins + rounding - 0.5) * width
+    return (probability.double() * 2.0**32).clamp(0.0, 2.0**32).long()
+
+
+def make_trains(
+    x: Tensor,
+    d: Tensor,
+    lengths: Lengths,
+    up: UpdateParameters,
+    draws: Draws,
+    array: int,
+    first_sample: int,
+    x_signs: Tensor | None = None,
+    d_signs: Tensor | None = None,
+) -> Trains:
+    """Draw the trains of a batch.
+
+    :param array: which array of the tile is pulsed; the trains of each are drawn independently.
+    :param first_sample: number of the first sample since the array was made, which addresses its trains.
+    :param x_signs: flips of the lines, bool ``[n, in]`` (choppers); likewise ``d_signs`` ``[n, out]``.
+    """
+    numbers = torch.arange(first_sample, first_sample + len(x), device=x.device)
+    words = max(1, -(-int(lengths.bl.max()) // SLOTS)) if len(x) else 1
+    packed = []
+    sides = (
+        (x, lengths.b, x_signs, Stream.TRAIN_X, Stream.ROUND_X),
+        (d, lengths.a, d_signs, Stream.TRAIN_D, Stream.ROUND_D),
+    )
+    for values, scale, flips, train, rounding_stream in sides:
+        rounding = None
+        if up.sto_round and up.res > 0.0:
+            rounding = draws.uniform(rounding_stream.of(array), numbers, values.shape[1])
+        negative = values < 0.0
+        if flips is not None:
+            negative = negative ^ flips
+        thresholds = _thresholds(values, scale, up, rounding)
+        packed.append(pack(thresholds, negative, lengths.bl, words, draws, train.of(array), numbers))
+    return Trains(packed[0], packed[1], words)

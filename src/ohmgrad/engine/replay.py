@@ -1,0 +1,125 @@
+"""Replays a plan on the cells of one array: the common signature of the reference and the compiled kernels.
+
+An array is seen as slices (what a transfer reads at once: columns or rows) of lanes. Every cell walks the words of the
+batch in order; where the trains of its two lines coincide it gets pulses, each one application of the law, with the
+noise addressed by the cell's own pulse number. At an event the weights of one slice are copied out, and the slice may be
+reset. Since no cell looks at another, the result depends neither on the order of cells nor on where a batch is cut.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ohmgrad.devices.base import PulsedDevice
+from ohmgrad.engine.draws import Draws
+from ohmgrad.errors import ConfigError
+
+
+@dataclass
+class Law:
+    """A device's law bound to its parameters by the names of its arguments.
+
+    ``cell`` names the parameters that every cell has its own value of, ``constants`` holds the values of the others;
+    in the law's argument list they come after ``w``, ``up`` and ``noise`` in any order.
+    """
+
+    function: Callable[..., Any]
+    cell: tuple[str, ...]
+    constants: tuple[float, ...]
+    order: tuple[int, ...]
+    """For each further argument: k for ``cell[k]``, ``-1 - k`` for ``constants[k]``."""
+
+    def arguments(self, cell: Any, constants: Any) -> list[Any]:
+        """The further arguments in the law's own order."""
+        return [cell[k] if k >= 0 else constants[-1 - k] for k in self.order]
+
+
+def bind_law(device: PulsedDevice, cell_names: tuple[str, ...]) -> Law:
+    """Find what the arguments of a device's law mean.
+
+    :raises ConfigError: if an argument is neither a cell parameter nor a field of the device.
+    """
+    names = list(inspect.signature(device.law).parameters)
+    kind = type(device).__name__
+    if names[:3] != ["w", "up", "noise"]:
+        raise ConfigError(f"{kind}.law must begin with the arguments w, up, noise; it has {', '.join(names)}.")
+    cell: list[str] = []
+    constants: list[float] = []
+    order = []
+    for name in names[3:]:
+        if name in cell_names:
+            order.append(len(cell))
+            cell.append(name)
+        elif isinstance(getattr(device, name, None), (int, float)):
+            constants.append(float(getattr(device, name)))
+            order.append(-len(constants))
+        else:
+            raise ConfigError(
+                f"{kind}.law has an argument {name!r} that is neither a parameter of its cells"
+                f" ({', '.join(cell_names)}) nor a number in {kind}."
+            )
+    return Law(device.law, tuple(cell), tuple(constants), tuple(order))
+
+
+@dataclass
+class Events:
+    """Reads of slices during a batch, in the order in which they happen.
+
+    ``slices`` and ``words`` are int64 ``[E]``: which slice is read, and after how many words of the batch. Where
+    ``resets[e]`` holds, the slice is set to ``values[e]`` right after the read.
+    """
+
+    slices: np.ndarray[Any, np.dtype[np.int64]]
+    words: np.ndarray[Any, np.dtype[np.int64]]
+    resets: np.ndarray[Any, np.dtype[np.bool_]]
+    values: Tensor | None = None
+
+    @staticmethod
+    def none() -> Events:
+        """No reads."""
+        empty = np.zeros(0, dtype=np.int64)
+        return Events(empty, empty, np.zeros(0, dtype=np.bool_))
+
+
+@dataclass
+class Cells:
+    """The cells of an array as slices of lanes: every tensor is ``[slices, lanes]`` and changed in place.
+
+    ``state`` is what pulses move; ``apparent`` is what reading gives, ``state`` plus write noise (None without any).
+    """
+
+    state: Tensor
+    apparent: Tensor | None
+    pulses: Tensor
+    parameters: tuple[Tensor, ...]
+    law: Law
+    noisy: bool
+    write_noise: float
+    columns_are_slices: bool
+    pulse_stream: int
+    write_stream: int
+
+
+def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: Draws) -> Tensor:
+    """Apply the trains of a batch.
+
+    :param slices: words of the lines that belong to slices, int32 ``[slices, words]``.
+    :param lanes: words of the lines that belong to lanes, int32 ``[words, lanes]``.
+    :returns: what the events read, float32 ``[E, lanes]``.
+    """
+    if draws.compiled and not cells.state.is_cuda:
+        from ohmgrad.engine.replay_cpu import replay as compiled
+
+        return compiled(cells, slices, lanes, events, draws)
+    from ohmgrad.engine.replay_reference import replay as reference
+
+    return reference(cells, slices, lanes, events, draws)
+
+

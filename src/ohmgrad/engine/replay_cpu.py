@@ -1,0 +1,280 @@
+"""Replay compiled for the processor.
+
+Blocks of lanes stay in the first cache while the whole batch walks over them. The direction bits of a cell's pulses are
+*appended* to 64 bits (two words of 32, so that all lanes are of one width); when a word may be full, all words of the block are *drained*: one Philox block, four pulses,
+per lane and step, all lanes together, so that the compiler turns the loop over lanes into vector instructions. Rows of
+slices are shared among threads; no cell looks at another, so any number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ohmgrad.engine import random
+from ohmgrad.engine.compiler import INLINED, compile_function
+from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.replay import Cells, Events
+
+BLOCK = 128
+"""Lanes of one block."""
+
+_WORK_PER_THREAD = 1 << 19
+"""Cell-samples below which another thread does not pay."""
+
+
+def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: Draws) -> Tensor:
+    """See :func:`ohmgrad.engine.replay.replay`."""
+    count, width = cells.state.shape
+    read = torch.empty(len(events.slices), width)
+    order = np.lexsort((np.arange(len(events.slices)), events.words, events.slices))
+    starts = np.searchsorted(events.slices[order], np.arange(count + 1))
+    values = read if events.values is None else events.values.contiguous()
+    kernel = _kernel(cells.law.function, cells.law.order, len(cells.law.cell), cells.noisy)
+    has_write_noise = cells.apparent is not None
+    apparent = cells.apparent if cells.apparent is not None else cells.state
+    shared = (
+        cells.state.numpy(),
+        apparent.numpy(),
+        cells.pulses.numpy(),
+        tuple(parameter.numpy() for parameter in cells.parameters),
+        tuple(np.float32(value) for value in cells.law.constants),
+        slices.contiguous().numpy(),
+        _blocks(lanes).numpy(),
+        starts,
+        events.words[order],
+        order,
+        events.resets,
+        values.numpy(),
+        read.numpy(),
+        has_write_noise,
+        np.float32(cells.write_noise),
+        cells.columns_are_slices,
+        cells.pulse_stream,
+        cells.write_stream,
+        *draws.key,
+    )
+    work = count * width * max(1, lanes.shape[0])
+    threads = max(1, min(torch.get_num_threads(), count, work // _WORK_PER_THREAD))
+    if threads == 1:
+        kernel(0, count, *shared)
+    else:
+        bounds = [count * t // threads for t in range(threads + 1)]
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda t: kernel(bounds[t], bounds[t + 1], *shared), range(threads)))
+    return read
+
+
+def _blocks(lanes: Tensor) -> Tensor:
+    """Words of the lanes as ``[blocks, words, BLOCK]``, padded with empty words."""
+    words, width = lanes.shape
+    parts = -(-width // BLOCK)
+    padded = torch.nn.functional.pad(lanes, (0, parts * BLOCK - width))
+    return padded.reshape(words, parts, BLOCK).transpose(0, 1).contiguous()
+
+
+def _adapter(law: Any, order: tuple[int, ...], scratch_rows: int) -> Any:
+    """The law as a function of (w, up, noise, scratch, constants, lane), whose scratch holds the cell parameters.
+
+    A law has any number of parameters; its call is spelled out here, as Numba wants it.
+    """
+    import numba
+
+    arguments = [f"scratch[{BLOCK * (k + 1)} + lane]" if k >= 0 else f"constants[{-1 - k}]" for k in order]
+    copies = [
+        f"    for lane in range(width): scratch[{BLOCK * (k + 1)} + lane] = parameters[{k}][s, first + lane]"
+        for k in range(scratch_rows)
+    ]
+    source = "\n".join(
+        [
+            "def step(w, up, noise, scratch, constants, lane):",
+            f"    return law({', '.join(['w', 'up', 'noise', *arguments])})",
+            "def load(parameters, scratch, s, first, width):",
+            *copies,
+            "    return",
+        ]
+    )
+    scope = {"law": law}
+    exec(source, scope)
+    return numba.njit(scope["step"], **INLINED), numba.njit(scope["load"], **INLINED)
+
+
+@lru_cache(maxsize=None)
+def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> Any:
+    """The kernel of one law."""
+    import numba
+
+    from ohmgrad.engine.words_cpu import popcount
+
+    step, load = _adapter(compile_function(function, whole_numbers=True), order, n_cell)
+    normals = compile_function(random.normals)
+    size = BLOCK
+    scratch_size = BLOCK * (n_cell + 1)
+    zero = np.float32(0.0)
+    u32, i32 = np.uint32, np.int32
+    options = {"error_model": "numpy", "nogil": True}
+
+    @numba.njit(**INLINED)
+    def attempt(w, low, high, count, i, noise, scratch, constants, lane):  # type: ignore[no-untyped-def]
+        """The i-th pending pulse, if there is one."""
+        word = high if i >= 32 else low
+        up = u32(word >> u32(i & 31)) & u32(1) != u32(0)
+        after = step(w, up, noise, scratch, constants, lane)
+        return after if (i >= 0) & (i < count) else w
+
+    @numba.njit(**options)
+    def drain(scratch, constants, lows, highs, pending, number, origin, k0, k1):  # type: ignore[no-untyped-def]
+        """Apply all pending pulses of the block; ``origin`` is its address, see ``address``."""
+        end = i32(0)
+        for lane in range(size):
+            last = pending[lane] + (number[lane] & 3) if noisy else pending[lane]
+            end = max(end, i32(last if pending[lane] > 0 else 0))
+        stream, row, column, row_step, column_step = origin
+        for block in range((end + 3) // 4):
+            for lane in range(size):
+                w, low, high, count = scratch[lane], lows[lane], highs[lane], pending[lane]
+                if noisy:
+                    n = u32(number[lane])
+                    n0, n1, n2, n3 = normals(
+                        stream,
+                        u32(row + row_step * u32(lane)),
+                        u32(column + column_step * u32(lane)),
+                        u32((n >> u32(2)) + u32(block)),
+                        k0,
+                        k1,
+                    )
+                    i = i32(4 * block - i32(n & u32(3)))
+                else:
+                    n0, n1, n2, n3 = zero, zero, zero, zero
+                    i = i32(4 * block)
+                w = attempt(w, low, high, count, i, n0, scratch, constants, lane)
+                w = attempt(w, low, high, count, i32(i + 1), n1, scratch, constants, lane)
+                w = attempt(w, low, high, count, i32(i + 2), n2, scratch, constants, lane)
+                w = attempt(w, low, high, count, i32(i + 3), n3, scratch, constants, lane)
+                scratch[lane] = w
+        for lane in range(size):
+            number[lane] += pending[lane]
+            pending[lane] = 0
+            lows[lane] = 0
+            highs[lane] = 0
+
+    @numba.njit(**options)
+    def append(lows, highs, pending, others, line):  # type: ignore[no-untyped-def]
+        """The coincidences of one word, as direction bits behind those that are pending."""
+        slots = line & u32(0x7FFFFFFF)
+        for lane in range(size):
+            other = u32(others[lane])
+            count = popcount(u32(other & slots))
+            ones = u32((u32(1) << u32(count)) - u32(1))
+            new = u32(ones & u32(u32(0) - u32(u32(other ^ line) >> u32(31))))
+            full = pending[lane]
+            shift = u32(full & 31)
+            shifted, carried = u32(new << shift), u32(u32(new >> u32(1)) >> u32(u32(31) - shift))
+            lows[lane] |= shifted if full < 32 else u32(0)
+            highs[lane] |= carried if full < 32 else shifted
+            pending[lane] += i32(count)
+
+    @numba.njit(**options)
+    def rewrite(scratch, visible, number, seen, write_noise, origin, k0, k1):  # type: ignore[no-untyped-def]
+        """New write noise on the cells that were touched since the last time."""
+        stream, row, column, row_step, column_step = origin
+        for lane in range(size):
+            if number[lane] != seen[lane]:
+                noise, _, _, _ = normals(
+                    stream,
+                    u32(row + row_step * u32(lane)),
+                    u32(column + column_step * u32(lane)),
+                    u32(number[lane]),
+                    k0,
+                    k1,
+                )
+                visible[lane] = scratch[lane] + write_noise * noise
+                seen[lane] = number[lane]
+
+    @numba.njit(**options)
+    def address(stream, s, first, by_column):  # type: ignore[no-untyped-def]
+        """Where the random numbers of a block begin: stream, row, column, and which of the two a lane advances."""
+        if by_column:
+            return u32(stream), u32(first), u32(s), u32(1), u32(0)
+        return u32(stream), u32(s), u32(first), u32(0), u32(1)
+
+    @numba.njit(**options)
+    def kernel(  # type: ignore[no-untyped-def]
+        s_begin, s_end, state, apparent, pulses, parameters, constants, slices, lanes, starts, event_words, event_ids,
+        resets, values, read, has_write_noise, write_noise, by_column, pulse_stream, write_stream, key0, key1,
+    ):  # fmt: skip
+        k0, k1 = u32(key0), u32(key1)
+        words = slices.shape[1]
+        scratch = np.zeros(scratch_size, np.float32)
+        visible = np.zeros(size, np.float32)
+        lows = np.zeros(size, np.uint32)
+        highs = np.zeros(size, np.uint32)
+        pending = np.zeros(size, np.int32)
+        number = np.zeros(size, np.int32)
+        seen = np.zeros(size, np.int32)
+        for part in range(lanes.shape[0]):
+            first = part * size
+            width = min(size, state.shape[1] - first)
+            for s in range(s_begin, s_end):
+                active = starts[s] < starts[s + 1]
+                word = 0
+                while not active and word < words:
+                    active = slices[s, word] & 0x7FFFFFFF != 0
+                    word += 1
+                if not active:
+                    continue
+                pulse_origin = address(pulse_stream, s, first, by_column)
+                write_origin = address(write_stream, s, first, by_column)
+                for lane in range(width):
+                    scratch[lane] = state[s, first + lane]
+                    visible[lane] = apparent[s, first + lane]
+                    number[lane] = pulses[s, first + lane]
+                    seen[lane] = number[lane]
+                load(parameters, scratch, s, first, width)
+                position = 0
+                for e in range(starts[s], starts[s + 1] + 1):
+                    is_event = e < starts[s + 1]
+                    stop = event_words[e] if is_event else words
+                    room = 64
+                    for word in range(position, stop):
+                        line = u32(slices[s, word])
+                        slots = u32(line & u32(0x7FFFFFFF))
+                        if slots == 0:
+                            continue
+                        most = i32(popcount(slots))
+                        if most > room:
+                            fullest = i32(0)
+                            for lane in range(size):
+                                fullest = max(fullest, pending[lane])
+                            room = 64 - fullest
+                            if most > room:
+                                drain(scratch, constants, lows, highs, pending, number, pulse_origin, k0, k1)
+                                room = 64
+                        room -= most
+                        append(lows, highs, pending, lanes[part, word], line)
+                    position = stop
+                    drain(scratch, constants, lows, highs, pending, number, pulse_origin, k0, k1)
+                    if has_write_noise:
+                        rewrite(scratch, visible, number, seen, write_noise, write_origin, k0, k1)
+                    if is_event:
+                        event = event_ids[e]
+                        for lane in range(width):
+                            read[event, first + lane] = visible[lane] if has_write_noise else scratch[lane]
+                        if resets[event]:
+                            for lane in range(width):
+                                scratch[lane] = values[event, first + lane]
+                                number[lane] += 1
+                            if has_write_noise:
+                                rewrite(scratch, visible, number, seen, write_noise, write_origin, k0, k1)
+                for lane in range(width):
+                    state[s, first + lane] = scratch[lane]
+                    pulses[s, first + lane] = number[lane]
+                    if has_write_noise:
+                        apparent[s, first + lane] = visible[lane]
+
+    return kernel

@@ -1,0 +1,81 @@
+"""The definition of replay, in plain torch operations: one pulse of every cell at a time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ohmgrad.engine import random
+from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.replay import Cells, Events
+
+_SLOT_BITS = 0x7FFFFFFF
+
+
+def _popcount(words: Tensor) -> Tensor:
+    """Number of ones in the lower 31 bits."""
+    return sum(((words >> slot) & 1 for slot in range(31)), torch.zeros_like(words))
+
+
+def _normals(cells: Cells, stream: int, numbers: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+    """Four standard normal numbers of every cell for a block number each."""
+    slices, lanes = cells.state.shape
+    where = cells.state.device
+    s, lane = torch.arange(slices, device=where)[:, None], torch.arange(lanes, device=where)[None, :]
+    row, column = (lane, s) if cells.columns_are_slices else (s, lane)
+    key = [torch.tensor(word, device=where) for word in draws.key]
+    return random.normals(torch.full_like(row, stream), row, column, numbers, *key)  # type: ignore[no-any-return]
+
+
+def _pulse(cells: Cells, up: Tensor, active: Tensor, draws: Draws) -> None:
+    """One pulse for every active cell, with the noise of the cell's own pulse number."""
+    noise = torch.zeros_like(cells.state)
+    if cells.noisy:
+        number = cells.pulses.long() & 0xFFFFFFFF
+        four = torch.stack(_normals(cells, cells.pulse_stream, number >> 2, draws))
+        noise = four.gather(0, (number & 3)[None])[0]
+    after = cells.law.function(
+        cells.state, up, noise, *cells.law.arguments(cells.parameters, cells.law.constants)
+    )
+    cells.state.copy_(torch.where(active, after, cells.state))
+    cells.pulses.add_(active.to(torch.int32))
+
+
+def _rewrite(cells: Cells, touched: Tensor, draws: Draws) -> None:
+    """New write noise on the apparent weight of the cells that were touched."""
+    if cells.apparent is not None:
+        number = cells.pulses.long() & 0xFFFFFFFF
+        noise = _normals(cells, cells.write_stream, number, draws)[0]
+        cells.apparent.copy_(torch.where(touched, cells.state + cells.write_noise * noise, cells.apparent))
+
+
+def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: Draws) -> Tensor:
+    """See :func:`ohmgrad.engine.replay.replay`."""
+    read = torch.full((len(events.slices), cells.state.shape[1]), torch.nan, device=cells.state.device)
+    order = sorted(range(len(events.slices)), key=lambda e: (int(events.words[e]), e))
+    position = 0
+    for word in range(lanes.shape[0] + 1):
+        while position < len(order) and events.words[order[position]] == word:
+            _event(cells, events, order[position], read, draws)
+            position += 1
+        if word == lanes.shape[0]:
+            break
+        first, second = slices[:, word, None].long(), lanes[None, word].long()
+        count, up = _popcount(first & second & _SLOT_BITS), (first ^ second) < 0
+        for pulse in range(int(count.max())):
+            _pulse(cells, up, pulse < count, draws)
+        _rewrite(cells, count > 0, draws)
+    return read
+
+
+def _event(cells: Cells, events: Events, event: int, read: Tensor, draws: Draws) -> None:
+    s = int(events.slices[event])
+    visible = cells.state if cells.apparent is None else cells.apparent
+    read[event] = visible[s]
+    if events.resets[event]:
+        assert events.values is not None
+        cells.state[s] = events.values[event]
+        cells.pulses[s] += 1  # a reset is a programming event: it wears the cell and renews its noise
+        touched = torch.zeros_like(cells.state, dtype=torch.bool)
+        touched[s] = True
+        _rewrite(cells, touched, draws)

@@ -1,0 +1,105 @@
+"""Packs Bernoulli pulse trains into words, thirty-one slots at a time.
+
+All slots of a word are decided together, from the most significant bit of the probability on: a random word holds one
+bit of every slot's uniform number; a slot is settled at the first bit in which its number differs from the
+probability. About two Philox blocks settle a whole train, and the probability is exact to 32 bits.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ohmgrad.engine import random
+from ohmgrad.engine.compiler import compile_function
+from ohmgrad.engine.draws import Draws
+
+_SLOTS = 31
+_BLOCKS = 8
+"""Philox blocks that hold the 32 random words of one train word."""
+
+
+def pack(
+    thresholds: Tensor, negative: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, numbers: Tensor
+) -> Tensor:
+    """Draw trains.
+
+    :param thresholds: firing probabilities times 2**32, int64 ``[n, lines]``; :param negative: signs, bool
+        ``[n, lines]``; :param bl: train lengths int64 ``[n]``; :param words: words of every train;
+        :param numbers: number of every sample, int64 ``[n]``.
+    :returns: int32 ``[n * words, lines]``.
+    """
+    if draws.compiled and not thresholds.is_cuda:
+        out = torch.empty(len(bl) * words, thresholds.shape[1], dtype=torch.int32)
+        arrays = [tensor.contiguous().numpy() for tensor in (out, thresholds, negative, bl, numbers)]
+        _compiled()(*arrays, words, stream, *draws.key)
+        return out
+    return _reference(thresholds, negative, bl, words, draws, stream, numbers)
+
+
+def _reference(
+    thresholds: Tensor, negative: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, numbers: Tensor
+) -> Tensor:
+    where = thresholds.device
+    lines = torch.arange(thresholds.shape[1], device=where)[None, :]
+    key = [torch.tensor(word, device=where) for word in draws.key]
+    rows = []
+    for word in range(words):
+        slots = (bl - _SLOTS * word).clamp(0, _SLOTS)
+        undecided = ((1 << slots) - 1)[:, None].expand_as(thresholds)
+        fires = torch.where(thresholds >= 1 << 32, undecided, 0)
+        undecided = undecided ^ fires
+        for block in range(_BLOCKS):
+            number = torch.full_like(lines, word * _BLOCKS + block)
+            counter = (torch.full_like(lines, stream), lines, numbers[:, None] & 0xFFFFFFFF, number)
+            for lane, bits in enumerate(random.philox(*counter, *key)):
+                one = (thresholds >> (31 - 4 * block - lane)) & 1 == 1
+                fires = torch.where(one, fires | (undecided & ~bits), fires)
+                undecided = torch.where(one, undecided & bits, undecided & ~bits)
+        signed = torch.where(negative & (fires != 0), fires - (1 << 31), fires)
+        rows.append(signed.to(torch.int32))
+    return torch.stack(rows, 1).reshape(len(bl) * words, -1)
+
+
+@lru_cache(maxsize=None)
+def _compiled() -> Any:
+    import numba
+    import numpy as np
+
+    philox = compile_function(random.philox)
+    word32 = np.uint32
+
+    @numba.njit(error_model="numpy", nogil=True)
+    def fill(out, thresholds, negative, bl, numbers, words, stream, k0, k1):  # type: ignore[no-untyped-def]
+        for n in range(thresholds.shape[0]):
+            for word in range(words):
+                slots = min(max(bl[n] - 31 * word, 0), 31)
+                mask = (word32(1) << word32(slots)) - word32(1)
+                row = out[n * words + word]
+                for line in range(thresholds.shape[1]):
+                    threshold = thresholds[n, line]
+                    undecided, fires = word32(mask), word32(0)
+                    if threshold >= 1 << 32:
+                        fires, undecided = undecided, word32(0)
+                    remaining = word32(threshold & 0xFFFFFFFF)
+                    block = word * 8
+                    while undecided != 0 and remaining != 0:
+                        four = philox(
+                            word32(stream), word32(line), word32(numbers[n]), word32(block), word32(k0), word32(k1)
+                        )
+                        for bits in four:
+                            if remaining >> word32(31):
+                                fires |= undecided & ~bits
+                                undecided &= bits
+                            else:
+                                undecided &= ~bits
+                            remaining = word32(remaining << word32(1))
+                        block += 1
+                    if negative[n, line] and fires != 0:
+                        fires |= word32(0x80000000)
+                    row[line] = np.int32(fires)
+
+    return fill

@@ -1,0 +1,124 @@
+"""The vocabulary of :mod:`ohmgrad.words` for the processor, compiled by Numba in single precision."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from ohmgrad import words
+
+_word = njit(error_model="numpy", nogil=True, forceinline=True)
+
+
+@_word
+def where(condition, yes, no):  # type: ignore[no-untyped-def]
+    return yes if condition else no
+
+
+@_word
+def minimum(a, b):  # type: ignore[no-untyped-def]
+    return a if a < b else b
+
+
+@_word
+def maximum(a, b):  # type: ignore[no-untyped-def]
+    return a if a > b else b
+
+
+@_word
+def exp(a):  # type: ignore[no-untyped-def]
+    return math.exp(a)
+
+
+@_word
+def log(a):  # type: ignore[no-untyped-def]
+    return math.log(a)
+
+
+@_word
+def sqrt(a):  # type: ignore[no-untyped-def]
+    return math.sqrt(a)
+
+
+@_word
+def power(a, b):  # type: ignore[no-untyped-def]
+    return a**b
+
+
+@_word
+def floor(a):  # type: ignore[no-untyped-def]
+    return np.floor(a)
+
+
+@_word
+def absolute(a):  # type: ignore[no-untyped-def]
+    return math.fabs(a)
+
+
+@_word
+def multiply_high(a, b):  # type: ignore[no-untyped-def]
+    return np.uint32((np.uint64(np.uint32(a)) * np.uint64(np.uint32(b))) >> np.uint64(32))
+
+
+@_word
+def multiply_low(a, b):  # type: ignore[no-untyped-def]
+    return np.uint32(np.uint32(a) * np.uint32(b))
+
+
+@_word
+def add_wrapped(a, b):  # type: ignore[no-untyped-def]
+    return np.uint32(np.uint32(a) + np.uint32(b))
+
+
+@_word
+def uint32(a):  # type: ignore[no-untyped-def]
+    return np.uint32(a)
+
+
+@_word
+def int32(a):  # type: ignore[no-untyped-def]
+    return np.int32(a)
+
+
+@_word
+def to_float(a):  # type: ignore[no-untyped-def]
+    return np.float32(np.int32(a))
+
+
+@intrinsic
+def bits_of(context: Any, value: Any) -> Any:
+    """Bit pattern of a float32."""
+
+    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), build
+
+
+@intrinsic
+def float_of(context: Any, value: Any) -> Any:
+    """Float32 with a bit pattern."""
+
+    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), build
+
+
+@intrinsic
+def popcount(context: Any, value: Any) -> Any:
+    """Number of ones in an unsigned 32-bit number."""
+
+    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint32(types.uint32), build
+
+
+TRANSLATION = {word: globals()[word.__name__] for word in (*words.LAW_WORDS, *words.ENGINE_WORDS)}
+"""Each word of :mod:`ohmgrad.words` and its version for the processor."""

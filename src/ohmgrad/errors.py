@@ -1,0 +1,17 @@
+"""The errors a user can meet, each naming the thing, its value and the remedy."""
+
+
+class OhmgradError(Exception):
+    """Base of every error that ohmgrad raises on purpose."""
+
+
+class ConfigError(OhmgradError, ValueError):
+    """A configuration holds an unknown field, a wrong type or values that do not fit together."""
+
+
+class TileError(OhmgradError, ValueError):
+    """A tile was given data it cannot use: a wrong shape, a non-finite number, unknown state."""
+
+
+class OptimizerError(OhmgradError, RuntimeError):
+    """An optimizer cannot update the analog weights that it was given."""

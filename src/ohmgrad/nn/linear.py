@@ -1,0 +1,58 @@
+"""A linear layer whose weight lives on an analog tile."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ohmgrad.configs import RPUConfig
+from ohmgrad.tile import AnalogTile
+from ohmgrad.weight import AnalogWeight
+
+
+class AnalogLinear(nn.Module):
+    """``y = W x + b`` with an analog weight W and a digital bias b.
+
+    Made like ``torch.nn.Linear``, with the same initial weights (clipped to the bounds of the cells). Train it with
+    :class:`ohmgrad.optim.AnalogSGD`.
+
+    :param in_features: width of the input; :param out_features: width of the output.
+    :param bias: whether there is a bias, an ordinary parameter ``[out]``.
+    :param rpu_config: of the tile; default ``SingleRPUConfig()``.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, rpu_config: RPUConfig | None = None
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.tile = AnalogTile(out_features, in_features, rpu_config)
+        self.register_parameter("bias", nn.Parameter(torch.empty(out_features)) if bias else None)
+        self.reset_parameters()
+
+    @property
+    def weight(self) -> AnalogWeight:
+        """The visible weight ``[out, in]``."""
+        return self.tile.weight
+
+    def reset_parameters(self) -> None:
+        """Weights and bias uniform in ``+-1 / sqrt(in_features)``, as ``torch.nn.Linear`` has them."""
+        weights = torch.empty(self.out_features, self.in_features)
+        nn.init.kaiming_uniform_(weights, a=math.sqrt(5.0))
+        self.tile.set_weights(weights)
+        if self.bias is not None:
+            limit = 1.0 / math.sqrt(self.in_features)
+            nn.init.uniform_(self.bias, -limit, limit)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., in]`` to ``[..., out]``."""
+        y: Tensor = self.tile(x)
+        return y if self.bias is None else y + self.bias
+
+    def extra_repr(self) -> str:
+        """Sizes for ``print(model)``."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

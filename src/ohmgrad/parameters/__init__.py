@@ -1,0 +1,1 @@
+"""Parameter classes that do not depend on any device or rule."""

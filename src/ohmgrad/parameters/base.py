@@ -1,0 +1,87 @@
+"""The base of everything a user configures: validated when made and when assigned to."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ohmgrad.errors import ConfigError
+
+
+class Config(BaseModel):
+    """A set of named parameters.
+
+    Fields stay assignable; every assignment is validated. An unknown field or a wrong type raises
+    :class:`~ohmgrad.errors.ConfigError`, which names the class, the field, the value and the nearest field
+    that exists. An ``int`` is accepted where a ``float`` is expected; a ``bool`` is not.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        validate_assignment=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        arbitrary_types_allowed=True,
+        ser_json_inf_nan="constants",
+    )
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise ConfigError(_explain(type(self), error)) from None
+        for name in type(self).model_fields:
+            _reject_nan(type(self), name, getattr(self, name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _reject_nan(type(self), name, value)
+        try:
+            super().__setattr__(name, value)
+        except ValidationError as error:
+            raise ConfigError(_explain(type(self), error)) from None
+
+    def replaced(self, **fields: Any) -> Any:
+        """A deep copy with some fields changed (validated like any assignment)."""
+        copy = self.model_copy(deep=True)
+        for name, value in fields.items():
+            setattr(copy, name, value)
+        return copy
+
+    def describe(self) -> dict[str, Any]:
+        """The configuration as plain JSON values, with the class name under ``"$"``."""
+        plain: dict[str, Any] = {"$": type(self).__name__}
+        for name in type(self).model_fields:
+            plain[name] = _plain(getattr(self, name))
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Config):
+        return value.describe()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return getattr(value, "name", value)
+
+
+def _reject_nan(owner: type[BaseModel], name: str, value: Any) -> None:
+    if isinstance(value, float) and math.isnan(value):
+        raise ConfigError(f"{owner.__name__}.{name} is NaN. Give a number.")
+
+
+def _explain(owner: type[BaseModel], error: ValidationError) -> str:
+    """One line per problem: class and field, what was given, what is allowed."""
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        value = problem.get("input")
+        if problem["type"] in ("extra_forbidden", "no_such_attribute"):
+            close = difflib.get_close_matches(name, owner.model_fields, n=1, cutoff=0.4)
+            hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(owner.model_fields)}."
+            lines.append(f"{owner.__name__} has no field {name!r} (given {value!r}). {hint}")
+        else:
+            text = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{owner.__name__}.{name} = {value!r}: {text}.")
+    return "\n".join(lines)

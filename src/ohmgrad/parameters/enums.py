@@ -1,0 +1,46 @@
+"""The choices that configurations offer by name."""
+
+from enum import Enum
+
+
+class PulseType(Enum):
+    """How a gradient reaches the cells."""
+
+    STOCHASTIC_COMPRESSED = "StochasticCompressed"
+    """Stochastic trains; positive and negative pulses in one phase."""
+    NONE = "None"
+    """Floating-point update; the device model is not used at all."""
+    NONE_WITH_DEVICE = "NoneWithDevice"
+    """Floating-point update of the device's weights, within its bounds."""
+
+
+class NoiseManagementType(Enum):
+    """How the input of an analog product is scaled before the digital-to-analog converter."""
+
+    NONE = "None"
+    ABS_MAX = "AbsMax"
+    ABS_MAX_NP_SUM = "AbsMaxNPSum"
+    MAX = "Max"
+    CONSTANT = "Constant"
+    AVERAGE_ABS_MAX = "AverageAbsMax"
+
+
+class BoundManagementType(Enum):
+    """What happens when an output clips at the analog-to-digital converter."""
+
+    NONE = "None"
+    ITERATIVE = "Iterative"
+
+
+class WeightNoiseType(Enum):
+    """The kind of noise that reading the weights adds."""
+
+    NONE = "None"
+    ADDITIVE_CONSTANT = "AdditiveConstant"
+
+
+class AnalogMVType(Enum):
+    """How positive and negative inputs of an analog product are handled."""
+
+    IDEAL = "Ideal"
+    ONE_PASS = "OnePass"

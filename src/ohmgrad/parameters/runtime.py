@@ -1,0 +1,13 @@
+"""Parameters of how a simulation is run: they change the time it takes, not what it gives."""
+
+from typing import Literal
+
+from ohmgrad.parameters.base import Config
+
+
+class RuntimeParameter(Config):
+    """How a tile computes."""
+
+    implementation: Literal["auto", "reference", "cpu"] = "auto"
+    """``"reference"``: plain torch operations, the definition of every kernel, on any device. ``"cpu"``:
+    compiled for the processor. ``"auto"``: the fastest that exists for the device the tile is on."""

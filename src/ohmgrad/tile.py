@@ -1,0 +1,326 @@
+"""The analog tile: the state of its arrays and five verbs, forward, backward, update, get and set weights."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from ohmgrad.algorithms.base import Rule, UnitCell
+from ohmgrad.algorithms.sgd import ExactSGD, PulsedSGD
+from ohmgrad.configs import IdealDevice, IOParameters, PulseType, RPUConfig, SingleRPUConfig, TileConfig
+from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.mvm import check_io, mvm, new_average
+from ohmgrad.errors import ConfigError, TileError
+from ohmgrad.weight import AnalogWeight, watch_optimizers
+
+
+class AnalogTile(nn.Module):
+    r"""A crossbar of ``out_size`` rows and ``in_size`` columns, and the rule by which it learns.
+
+    Everything it remembers is a buffer; PyTorch's own ``state_dict``, ``copy.deepcopy``, pickling and ``.to()`` are
+    exact. Its random numbers are addressed by its ``seed``, which is drawn from torch's generator when it is made, so
+    ``torch.manual_seed`` fixes everything that follows. Cells are simulated in float32: ``.double()`` and ``.half()``
+    leave them as they are.
+
+    :param out_size: number of outputs; :param in_size: number of inputs.
+    :param rpu_config: device or compound, converters and pulses; a copy is kept. Default: :class:`SingleRPUConfig`.
+    :raises ConfigError: if the configuration does not fit together.
+    """
+
+    seed: Tensor
+    learning_rate: Tensor
+    forward_vectors: Tensor
+    backward_vectors: Tensor
+    average_input: Tensor
+    weight: AnalogWeight
+
+    def __init__(self, out_size: int, in_size: int, rpu_config: RPUConfig | None = None) -> None:
+        super().__init__()
+        for name, size in (("out_size", out_size), ("in_size", in_size)):
+            if size < 1:
+                raise ConfigError(f"AnalogTile: {name} = {size}. Give at least 1.")
+        config = SingleRPUConfig() if rpu_config is None else rpu_config
+        if not isinstance(config, TileConfig):
+            raise ConfigError(
+                f"AnalogTile: rpu_config is a {type(config).__name__}."
+                " Wrap a device in SingleRPUConfig(device=...) and a compound in UnitCellRPUConfig(device=...)."
+            )
+        self.rpu_config: RPUConfig = config.model_copy(deep=True)  # type: ignore[assignment]
+        check_io(self.rpu_config.forward, "forward")
+        check_io(self.rpu_config.backward, "backward")
+        self.out_size, self.in_size = out_size, in_size
+        self.name = ""
+        self.register_buffer("seed", torch.randint(2**63 - 1, ()))
+        self.register_buffer("learning_rate", torch.tensor(0.1, dtype=torch.float64))
+        self.register_buffer("forward_vectors", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("backward_vectors", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("average_input", new_average())
+        self.rule = _make_rule(self.rpu_config, out_size, in_size, self._draws(torch.device("cpu")))
+        self._trace: list[tuple[Tensor, Tensor]] = []
+        watch_optimizers()
+        self.weight = AnalogWeight(torch.zeros(out_size, in_size))
+        self.register_load_state_dict_post_hook(_after_load)
+        self._show()
+
+    # --- the five verbs ----------------------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The analog product ``W x``, ``[..., in]`` to ``[..., out]``; remembers the gradient when it is trained.
+
+        :raises TileError: on a wrong width or a number that is not finite.
+        """
+        return _AnalogProduct.apply(x, self.weight, self)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def backward(self, d: Tensor) -> Tensor:
+        r"""The analog product :math:`W^T d`, ``[..., out]`` to ``[..., in]``.
+
+        :raises TileError: on a wrong width or a number that is not finite.
+        """
+        return self._product(d, self.weight.data.t(), self.rpu_config.backward, "gradient")
+
+    @torch.no_grad()
+    def update(self, x: Tensor, d: Tensor) -> None:
+        r"""Learn from a batch, :math:`W \leftarrow W - \lambda \sum_n d_n x_n^T` by the rule of the tile.
+
+        :param x: inputs ``[..., in]``; :param d: gradients of the outputs ``[..., out]``, as many.
+        :raises TileError: on wrong shapes or a number that is not finite; nothing is changed then.
+        """
+        x, d = self._rows(x, self.in_size, "input"), self._rows(d, self.out_size, "gradient")
+        if len(x) != len(d):
+            raise TileError(f"{self.label}: {len(x)} inputs but {len(d)} gradients. Give one gradient for each input.")
+        rate = self.get_learning_rate()
+        if len(x) and rate > 0.0:
+            self.rule.update(x, d, rate, self.rpu_config.update, self._draws(x.device))
+            self._show()
+
+    def get_weights(self) -> Tensor:
+        """A copy of the visible weight ``[out, in]``, on the processor."""
+        return self.weight.detach().clone(memory_format=torch.contiguous_format).cpu()
+
+    @torch.no_grad()
+    def set_weights(self, weights: Tensor) -> None:
+        """Set the visible weight ``[out, in]`` within the bounds of the cells; the rule starts anew.
+
+        :raises TileError: on a wrong shape or a number that is not finite.
+        """
+        values = torch.as_tensor(weights, dtype=torch.float32, device=self.weight.device)
+        if values.shape != self.weight.shape:
+            raise TileError(
+                f"{self.label}: weights of shape {tuple(values.shape)} given, {tuple(self.weight.shape)} needed."
+            )
+        self._finite(values, "weight")
+        self.rule.set_weights(values, self._draws(values.device))
+        self._show()
+
+    # --- learning rate and optimizer step ----------------------------------------------------------------------------
+
+    def get_learning_rate(self) -> float:
+        r"""The learning rate :math:`\lambda` of :meth:`update`."""
+        return float(self.learning_rate)
+
+    def set_learning_rate(self, rate: float) -> None:
+        r"""Set the learning rate :math:`\lambda`; 0 makes :meth:`update` do nothing.
+
+        :raises TileError: if it is negative or not finite; nothing is changed then.
+        """
+        if not 0.0 <= rate < float("inf"):
+            raise TileError(f"{self.label}: learning rate {rate}. Give a finite number that is not negative.")
+        self.learning_rate.fill_(rate)
+
+    def remember(self, x: Tensor, d: Tensor) -> None:
+        """Keep inputs and output gradients of a backward pass for :meth:`learn`."""
+        self._trace.append((x, d))
+
+    def forget(self) -> None:
+        """Drop what was kept since the last step."""
+        self._trace.clear()
+
+    def learn(self) -> None:
+        """One update with all that was kept since the last step, then forget it."""
+        if self._trace:
+            inputs, gradients = zip(*self._trace, strict=True)
+            self.forget()
+            self.update(torch.cat(inputs), torch.cat(gradients))
+
+    def post_update_step(self) -> None:
+        """What time does at every optimizer step: diffusion, then decay, where the devices have them."""
+        self.diffuse_weights()
+        self.decay_weights()
+
+    # --- operations on the cells -------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def decay_weights(self, alpha: float = 1.0) -> None:
+        """Decay by ``alpha`` steps of the devices' lifetime."""
+        self.rule.decay(alpha, self._draws())
+        self._show()
+
+    @torch.no_grad()
+    def diffuse_weights(self) -> None:
+        """One step of the devices' random walk."""
+        self.rule.diffuse(self._draws())
+        self._show()
+
+    @torch.no_grad()
+    def clip_weights(self, limit: float = -1.0) -> None:
+        """Clip every cell to its bounds and, unless ``limit`` is negative, to ``[-limit, limit]``."""
+        self.rule.clip(limit, self._draws())
+        self._show()
+
+    @torch.no_grad()
+    def reset_columns(self, start: int = 0, count: int = 1, probability: float = 1.0) -> None:
+        """Reset cells in ``count`` columns from ``start`` on (wrapping; negative: all), each with a probability."""
+        if not 0.0 <= probability <= 1.0:
+            raise TileError(f"{self.label}: reset probability {probability}. Give a number from 0 to 1.")
+        if probability > 0.0:
+            count = self.in_size if count < 0 else min(count, self.in_size)
+            columns = (start + torch.arange(count, device=self.weight.device)) % self.in_size
+            self.rule.reset_columns(columns, probability, self._draws())
+            self._show()
+
+    def reset(self, probability: float = 1.0) -> None:
+        """Reset all cells, each with a probability."""
+        self.reset_columns(0, -1, probability)
+
+    # --- looking inside ----------------------------------------------------------------------------------------------
+
+    def get_hidden_parameters(self) -> OrderedDict[str, Tensor]:
+        """Copies of the parameters and hidden weights of the cells by name, each ``[out, in]``, on the processor."""
+        return OrderedDict((name, value.detach().cpu().clone()) for name, value in self.rule.hidden().items())
+
+    @torch.no_grad()
+    def set_hidden_parameters(self, values: dict[str, Tensor]) -> None:
+        """Restore what :meth:`get_hidden_parameters` gave, exactly.
+
+        :raises TileError: if a name is missing or unknown, or a shape differs.
+        """
+        self.rule.set_hidden(values)
+        self._show()
+
+    def algorithm_state(self) -> dict[str, Tensor]:
+        """The rule's own state by name: counters, choppers, averages."""
+        return {name: value.detach().clone() for name, value in self.rule.state().items()}
+
+    def pulse_counts(self) -> list[Tensor]:
+        """Pulses that every cell has received since the tile was made: one int32 ``[out, in]`` for each array, the one
+        that gradients reach first."""
+        return [array.pulses.clone() for array in self.rule.cell_arrays()]
+
+    @property
+    def label(self) -> str:
+        """What errors call this tile: its name in the model if the optimizer knows it, and its size."""
+        size = f"{self.in_size} inputs, {self.out_size} outputs"
+        return f"layer {self.name!r} ({size})" if self.name else f"analog layer ({size})"
+
+    def extra_repr(self) -> str:
+        """Size and device for ``print(model)``."""
+        return f"out_size={self.out_size}, in_size={self.in_size}, device={type(self.rpu_config.device).__name__}"
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _draws(self, where: torch.device | None = None) -> Draws:
+        where = self.weight.device if where is None else where
+        return Draws(int(self.seed), where.type == "cpu" and self.rpu_config.runtime.implementation != "reference")
+
+    def _show(self) -> None:
+        """Let the visible weight be what the rule says it is."""
+        self.weight.show(self.rule.visible(), self)
+
+    def _finite(self, values: Tensor, what: str) -> None:
+        if not torch.isfinite(values).all():
+            bad = "NaN" if torch.isnan(values).any() else "infinite"
+            raise TileError(f"{self.label}: the {what} is {bad} in places. Look for its cause before this layer.")
+
+    def _rows(self, values: Tensor, width: int, what: str) -> Tensor:
+        """Checked ``[n, width]`` float32."""
+        if values.ndim == 0 or values.shape[-1] != width:
+            raise TileError(
+                f"{self.label}: the {what} has shape {tuple(values.shape)}; its last dimension must be {width}."
+            )
+        rows = values.detach().reshape(-1, width).float()
+        self._finite(rows, what)
+        return rows
+
+    def _product(self, values: Tensor, matrix: Tensor, io: IOParameters, what: str) -> Tensor:
+        rows = self._rows(values, matrix.shape[1], what)
+        is_forward = what == "input"
+        counter = self.forward_vectors if is_forward else self.backward_vectors
+        stream = Stream.FORWARD if is_forward else Stream.BACKWARD
+        numbers = int(counter) + torch.arange(len(rows), device=rows.device)
+        counter += len(rows)
+        average = self.average_input
+        y = mvm(matrix, rows, io, self._draws(rows.device), stream.of(0), numbers, average, forward=is_forward)
+        return y.reshape(*values.shape[:-1], matrix.shape[0]).to(values.dtype)
+
+    @torch.no_grad()
+    def _forward_product(self, x: Tensor) -> Tensor:
+        return self._product(x, self.weight.data, self.rpu_config.forward, "input")
+
+    # --- PyTorch's own saving, loading, copying and moving -----------------------------------------------------------
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        del destination[prefix + "weight"]  # what is visible follows from the hidden state
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        missing_keys = arguments[2]
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        if prefix + "weight" in missing_keys:
+            missing_keys.remove(prefix + "weight")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AnalogTile:
+        super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)
+        self._show()
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._show()
+
+
+def _after_load(tile: nn.Module, _keys: Any) -> None:
+    """Show the weights that were loaded."""
+    assert isinstance(tile, AnalogTile)
+    tile._show()
+
+
+def _make_rule(config: RPUConfig, out_size: int, in_size: int, draws: Draws) -> Rule:
+    device = config.device
+    if isinstance(device, IdealDevice):
+        return ExactSGD(device, out_size, in_size)
+    if config.update.pulse_type is PulseType.NONE:  # only what acts without a device model remains
+        kept = ("diffusion", "lifetime", "reset_std")
+        return ExactSGD(
+            IdealDevice(**{name: getattr(device, name) for name in kept if hasattr(device, name)}), out_size, in_size
+        )
+    if isinstance(device, UnitCell):
+        return device.build(out_size, in_size, draws)
+    return PulsedSGD(device, out_size, in_size, draws)
+
+
+class _AnalogProduct(torch.autograd.Function):
+    """The analog products as PyTorch differentiates them; the weight's gradient stays with the tile as (x, d)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: AnalogWeight, tile: AnalogTile) -> Tensor:
+        ctx.tile = tile
+        ctx.save_for_backward(x)
+        return tile._forward_product(x)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[misc,untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
+        (x,) = ctx.saved_tensors
+        tile: AnalogTile = ctx.tile
+        rows = tile._rows(gradient, tile.out_size, "gradient")
+        if ctx.needs_input_grad[1]:
+            tile.remember(x.detach().reshape(-1, tile.in_size), rows)
+        return (tile.backward(gradient) if ctx.needs_input_grad[0] else None), None, None
+
+

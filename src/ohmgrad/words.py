@@ -1,0 +1,118 @@
+"""The vocabulary of laws: the few functions, beside arithmetic and comparisons, that a law may use.
+
+These are the torch versions, so a law can be called on tensors as it stands; that is its definition. The same law
+is compiled for the processor by putting that target's versions in their place
+(:mod:`ohmgrad.engine.compiler`). The second group serves the engine's own random numbers; in torch an unsigned
+32-bit number is held by an int64 tensor.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_MASK = 0xFFFFFFFF
+
+
+def _tensor(value: Tensor | float) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float32)
+
+
+def where(condition: Tensor | bool, yes: Tensor | float, no: Tensor | float) -> Tensor:
+    """``yes`` where ``condition`` holds, else ``no`` (both are computed)."""
+    if not isinstance(condition, Tensor):
+        condition = torch.tensor(condition)
+    return torch.where(condition, _tensor(yes), _tensor(no))
+
+
+def minimum(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """The smaller of two numbers."""
+    return torch.minimum(_tensor(a), _tensor(b))
+
+
+def maximum(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """The larger of two numbers."""
+    return torch.maximum(_tensor(a), _tensor(b))
+
+
+def exp(a: Tensor | float) -> Tensor:
+    """The exponential function."""
+    return torch.exp(_tensor(a))
+
+
+def log(a: Tensor | float) -> Tensor:
+    """The natural logarithm."""
+    return torch.log(_tensor(a))
+
+
+def sqrt(a: Tensor | float) -> Tensor:
+    """The square root."""
+    return torch.sqrt(_tensor(a))
+
+
+def power(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """``a`` to the power of ``b``."""
+    return torch.pow(_tensor(a), _tensor(b))
+
+
+def floor(a: Tensor | float) -> Tensor:
+    """The largest whole number that is not above ``a``."""
+    return torch.floor(_tensor(a))
+
+
+def absolute(a: Tensor | float) -> Tensor:
+    """The magnitude of a number."""
+    return torch.abs(_tensor(a))
+
+
+def clip(value: Tensor | float, lower: Tensor | float, upper: Tensor | float) -> Tensor:
+    """``value`` moved to the nearest point of [lower, upper]."""
+    return maximum(minimum(value, upper), lower)
+
+
+LAW_WORDS = (where, minimum, maximum, exp, log, sqrt, power, floor, absolute)
+"""Everything a law may call (``clip`` is made of them)."""
+
+
+def multiply_high(a: Tensor, b: int) -> Tensor:
+    """Upper 32 bits of the product of two unsigned 32-bit numbers."""
+    return ((a * b) >> 32) & _MASK
+
+
+def multiply_low(a: Tensor, b: int) -> Tensor:
+    """Lower 32 bits of the product of two unsigned 32-bit numbers."""
+    return (a * b) & _MASK
+
+
+def add_wrapped(a: Tensor, b: int) -> Tensor:
+    """Sum of two unsigned 32-bit numbers modulo 2**32."""
+    return (a + b) & _MASK
+
+
+def uint32(a: Tensor) -> Tensor:
+    """A whole number that is known to fit, as an unsigned 32-bit one."""
+    return a
+
+
+def int32(a: Tensor) -> Tensor:
+    """A whole number that is known to fit, as a signed 32-bit one."""
+    return a.to(torch.int32)
+
+
+def to_float(a: Tensor) -> Tensor:
+    """A signed 32-bit whole number as a float32."""
+    return a.to(torch.float32)
+
+
+def bits_of(a: Tensor) -> Tensor:
+    """The bit pattern of a float32, as a signed 32-bit number."""
+    return a.view(torch.int32)
+
+
+def float_of(a: Tensor) -> Tensor:
+    """The float32 with a given bit pattern."""
+    return a.to(torch.int32).view(torch.float32)
+
+
+ENGINE_WORDS = (multiply_high, multiply_low, add_wrapped, uint32, int32, to_float, bits_of, float_of)
+"""What the engine's random numbers use beside the words of laws."""

@@ -1,0 +1,47 @@
+"""Whole traces recorded from the reference, in which every pulse is certain, come out the same here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from conformance.cases import build, load, supported
+
+from ohmgrad.tile import AnalogTile
+
+# The reference also recorded the factor of a feedback loop that nothing can turn on; it is always 1.
+NOT_A_PARAMETER = {"count_lr_scale"}
+
+TRACES = [case for case in load("trace") if supported(case)]
+
+
+def test_every_trace_of_these_devices_and_rules_is_selected() -> None:
+    families = [case["name"].split("/")[0] for case in TRACES]
+    counts = {family: families.count(family) for family in sorted(set(families))}
+    assert counts == {"batch": 3, "float": 3, "response": 6, "ttv1": 16, "ttv2": 14, "ttv3": 30, "ttv4": 12}
+
+
+def observed(tile: AnalogTile, name: str) -> torch.Tensor:
+    if name == "weight":
+        return tile.get_weights()
+    hidden = tile.get_hidden_parameters()
+    return hidden[name] if name in hidden else tile.algorithm_state()[name]
+
+
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+@pytest.mark.parametrize("case", TRACES, ids=lambda case: case["name"])
+def test_a_trace_of_certain_pulses_agrees_with_the_reference(case: dict[str, Any], implementation: str) -> None:
+    config = build(case["config"])
+    config.runtime.implementation = implementation
+    tile = AnalogTile(case["out_features"], case["in_features"], config)
+    if "weight" in case["init"]:
+        tile.set_weights(torch.tensor(case["init"]["weight"]))
+    assert set(case["init"]) <= {"weight"}
+    for number, (step, expected) in enumerate(zip(case["steps"], case["expect"], strict=True)):
+        tile.set_learning_rate(step["lr"])
+        tile.update(torch.tensor(step["x"], dtype=torch.float32), torch.tensor(step["d"], dtype=torch.float32))
+        for name in sorted(set(expected) - NOT_A_PARAMETER):
+            want = torch.tensor(expected[name], dtype=torch.float64)
+            got = observed(tile, name).double().reshape(want.shape)
+            torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5, msg=lambda m, n=name: f"{n}, step {number}: {m}")
