@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
+from ohmgrad.engine.kernel_cache import compile_kernel
 
 
 class Stream(IntEnum):
@@ -86,14 +87,12 @@ class Draws:
 @lru_cache(maxsize=None)
 def _fill() -> Any:
     """The compiled form of :meth:`Draws._draw`."""
-    import numba
     import numpy as np
 
     normals, philox = compile_function(random.normals), compile_function(random.philox)
     uniform = compile_function(random.uniform)
     word = np.uint32
 
-    @numba.njit(error_model="numpy", nogil=True)
     def fill(out, stream, numbers, part, k0, k1, normal):  # type: ignore[no-untyped-def]
         width = out.shape[1]
         for r in range(out.shape[0]):
@@ -107,4 +106,4 @@ def _fill() -> Any:
                 for lane in range(min(4, width - 4 * block)):
                     out[r, 4 * block + lane] = lanes[lane]
 
-    return fill
+    return compile_kernel(fill)

@@ -19,6 +19,7 @@ from torch import Tensor
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import INLINED, compile_function
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.engine.replay import Cells, Events
 
 BLOCK = 128
@@ -203,7 +204,6 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
             return u32(stream), u32(first), u32(s), u32(1), u32(0)
         return u32(stream), u32(s), u32(first), u32(0), u32(1)
 
-    @numba.njit(**options)
     def kernel(  # type: ignore[no-untyped-def]
         s_begin, s_end, state, apparent, pulses, parameters, constants, slices, lanes, starts, event_words, event_ids,
         resets, values, read, has_write_noise, write_noise, by_column, pulse_stream, write_stream, key0, key1,
@@ -277,4 +277,4 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                     if has_write_noise:
                         apparent[s, first + lane] = visible[lane]
 
-    return kernel
+    return compile_kernel(kernel, function, order, n_cell, noisy)

@@ -16,6 +16,7 @@ from torch import Tensor
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.kernel_cache import compile_kernel
 
 _SLOTS = 31
 _BLOCKS = 8
@@ -66,13 +67,11 @@ def _reference(
 
 @lru_cache(maxsize=None)
 def _compiled() -> Any:
-    import numba
     import numpy as np
 
     philox = compile_function(random.philox)
     word32 = np.uint32
 
-    @numba.njit(error_model="numpy", nogil=True)
     def fill(out, thresholds, negative, bl, numbers, words, stream, k0, k1):  # type: ignore[no-untyped-def]
         for n in range(thresholds.shape[0]):
             for word in range(words):
@@ -102,4 +101,4 @@ def _compiled() -> Any:
                         fires |= word32(0x80000000)
                     row[line] = np.int32(fires)
 
-    return fill
+    return compile_kernel(fill)
