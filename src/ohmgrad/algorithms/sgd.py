@@ -23,7 +23,8 @@ class PulsedSGD(Rule):
 
     def __init__(self, device: PulsedDevice, out_size: int, in_size: int, draws: Draws) -> None:
         super().__init__()
-        self.arrays = nn.ModuleList([CellArray(device, out_size, in_size, 0, False, draws)])
+        columns_are_slices = out_size > in_size  # the longer side makes the lanes of the kernel
+        self.arrays = nn.ModuleList([CellArray(device, out_size, in_size, 0, columns_are_slices, draws)])
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
         """See :meth:`Rule.update`."""

@@ -129,15 +129,15 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
         return after if (i >= 0) & (i < count) else w
 
     @numba.njit(**options)
-    def drain(scratch, constants, lows, highs, pending, number, origin, k0, k1):  # type: ignore[no-untyped-def]
+    def drain(scratch, constants, lows, highs, pending, number, span, origin, k0, k1):  # type: ignore[no-untyped-def]
         """Apply all pending pulses of the block; ``origin`` is its address, see ``address``."""
         end = i32(0)
-        for lane in range(size):
+        for lane in range(span):
             last = pending[lane] + (number[lane] & 3) if noisy else pending[lane]
             end = max(end, i32(last if pending[lane] > 0 else 0))
         stream, row, column, row_step, column_step = origin
         for block in range((end + 3) // 4):
-            for lane in range(size):
+            for lane in range(span):
                 w, low, high, count = scratch[lane], lows[lane], highs[lane], pending[lane]
                 if noisy:
                     n = u32(number[lane])
@@ -158,17 +158,17 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                 w = attempt(w, low, high, count, i32(i + 2), n2, scratch, constants, lane)
                 w = attempt(w, low, high, count, i32(i + 3), n3, scratch, constants, lane)
                 scratch[lane] = w
-        for lane in range(size):
+        for lane in range(span):
             number[lane] += pending[lane]
             pending[lane] = 0
             lows[lane] = 0
             highs[lane] = 0
 
     @numba.njit(**options)
-    def append(lows, highs, pending, others, line):  # type: ignore[no-untyped-def]
+    def append(lows, highs, pending, others, span, line):  # type: ignore[no-untyped-def]
         """The coincidences of one word, as direction bits behind those that are pending."""
         slots = line & u32(0x7FFFFFFF)
-        for lane in range(size):
+        for lane in range(span):
             other = u32(others[lane])
             count = popcount(u32(other & slots))
             ones = u32((u32(1) << u32(count)) - u32(1))
@@ -181,10 +181,10 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
             pending[lane] += i32(count)
 
     @numba.njit(**options)
-    def rewrite(scratch, visible, number, seen, write_noise, origin, k0, k1):  # type: ignore[no-untyped-def]
+    def rewrite(scratch, visible, number, seen, span, write_noise, origin, k0, k1):  # type: ignore[no-untyped-def]
         """New write noise on the cells that were touched since the last time."""
         stream, row, column, row_step, column_step = origin
-        for lane in range(size):
+        for lane in range(span):
             if number[lane] != seen[lane]:
                 noise, _, _, _ = normals(
                     stream,
@@ -220,6 +220,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
         for part in range(lanes.shape[0]):
             first = part * size
             width = min(size, state.shape[1] - first)
+            span = (width + 15) // 16 * 16  # whole vectors; lanes beyond the array have no pulses
             for s in range(s_begin, s_end):
                 active = starts[s] < starts[s + 1]
                 word = 0
@@ -249,18 +250,18 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                         most = i32(popcount(slots))
                         if most > room:
                             fullest = i32(0)
-                            for lane in range(size):
+                            for lane in range(span):
                                 fullest = max(fullest, pending[lane])
                             room = 64 - fullest
                             if most > room:
-                                drain(scratch, constants, lows, highs, pending, number, pulse_origin, k0, k1)
+                                drain(scratch, constants, lows, highs, pending, number, span, pulse_origin, k0, k1)
                                 room = 64
                         room -= most
-                        append(lows, highs, pending, lanes[part, word], line)
+                        append(lows, highs, pending, lanes[part, word], span, line)
                     position = stop
-                    drain(scratch, constants, lows, highs, pending, number, pulse_origin, k0, k1)
+                    drain(scratch, constants, lows, highs, pending, number, span, pulse_origin, k0, k1)
                     if has_write_noise:
-                        rewrite(scratch, visible, number, seen, write_noise, write_origin, k0, k1)
+                        rewrite(scratch, visible, number, seen, span, write_noise, write_origin, k0, k1)
                     if is_event:
                         event = event_ids[e]
                         for lane in range(width):
@@ -270,7 +271,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                                 scratch[lane] = values[event, first + lane]
                                 number[lane] += 1
                             if has_write_noise:
-                                rewrite(scratch, visible, number, seen, write_noise, write_origin, k0, k1)
+                                rewrite(scratch, visible, number, seen, span, write_noise, write_origin, k0, k1)
                 for lane in range(width):
                     state[s, first + lane] = scratch[lane]
                     pulses[s, first + lane] = number[lane]
