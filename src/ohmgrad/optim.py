@@ -48,7 +48,7 @@ class AnalogOptimizer(_Base):
         if not 0.0 <= rate < float("inf"):
             raise OptimizerError(f"Learning rate {rate}. Analog weights need a finite rate that is not negative.")
 
-    def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One step of digital parameters and tiles.
 
         :raises OptimizerError: if a learning rate is negative or not finite; nothing is changed then.

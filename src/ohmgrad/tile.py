@@ -50,7 +50,7 @@ class AnalogTile(nn.Module):
                 f"AnalogTile: rpu_config is a {type(config).__name__}."
                 " Wrap a device in SingleRPUConfig(device=...) and a compound in UnitCellRPUConfig(device=...)."
             )
-        self.rpu_config: RPUConfig = config.model_copy(deep=True)  # type: ignore[assignment]
+        self.rpu_config: RPUConfig = config.model_copy(deep=True)
         check_io(self.rpu_config.forward, "forward")
         check_io(self.rpu_config.backward, "backward")
         self.out_size, self.in_size = out_size, in_size
@@ -74,7 +74,7 @@ class AnalogTile(nn.Module):
 
         :raises TileError: on a wrong width or a number that is not finite.
         """
-        return _AnalogProduct.apply(x, self.weight, self)  # type: ignore[no-any-return]
+        return _AnalogProduct.apply(x, self.weight, self)
 
     @torch.no_grad()
     def backward(self, d: Tensor) -> Tensor:
@@ -208,8 +208,10 @@ class AnalogTile(nn.Module):
         return {name: value.detach().clone() for name, value in self.rule.state().items()}
 
     def pulse_counts(self) -> list[Tensor]:
-        """Pulses that every cell has received since the tile was made: one int32 ``[out, in]`` for each array, the one
-        that gradients reach first."""
+        """Pulses that every cell has received since the tile was made.
+
+        :returns: one int32 ``[out, in]`` for each array, beginning with the one that gradients reach.
+        """
         return [array.pulses.clone() for array in self.rule.cell_arrays()]
 
     @property
@@ -314,7 +316,7 @@ class _AnalogProduct(torch.autograd.Function):
         return tile._forward_product(x)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc,untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
         (x,) = ctx.saved_tensors
         tile: AnalogTile = ctx.tile
@@ -322,5 +324,3 @@ class _AnalogProduct(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             tile.remember(x.detach().reshape(-1, tile.in_size), rows)
         return (tile.backward(gradient) if ctx.needs_input_grad[0] else None), None, None
-
-

@@ -41,7 +41,7 @@ class AnalogWeight(nn.Parameter):
     def __deepcopy__(self, memo: dict[int, Any]) -> AnalogWeight:
         if id(self) not in memo:
             memo[id(self)] = AnalogWeight(self.data.clone(memory_format=torch.preserve_format), self.requires_grad)
-        return memo[id(self)]  # type: ignore[no-any-return]
+        return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return AnalogWeight, (self.data, self.requires_grad)
@@ -63,6 +63,6 @@ def _refuse_analog_weights(optimizer: Optimizer, *_: Any) -> None:
 def watch_optimizers() -> None:
     """From now on, an optimizer that would silently never move the analog weights it was given raises when it steps.
 
-    A hook on all optimizers is the one place where PyTorch lets a parameter object; it is set once, with the first tile.
+    A hook on all optimizers is the one place where PyTorch lets a parameter object; the first tile sets it.
     """
     register_optimizer_step_pre_hook(_refuse_analog_weights)

@@ -61,7 +61,7 @@ class BufferedTransferCompound(TransferCompound):
         super().check()
         require(
             self.with_reset_prob == 0.0,
-            f"{type(self).__name__}.with_reset_prob = {self.with_reset_prob}: only TransferCompound resets. Set it to 0.",
+            f"{type(self).__name__}.with_reset_prob = {self.with_reset_prob}. Set it to 0 here.",
         )
 
 

@@ -102,9 +102,11 @@ class ChoppedTransferCompound(BufferedTransferCompound):
 
 @dataclass
 class Chops(Signs):
-    """What the choppers are in a batch: besides the flips for every sample, at every read ``product`` ``[E, lanes]``
-    of +-1 (in times out), ``sweeps`` ``[E]`` completed before it, ``switched`` ``[E]`` whether the slice flipped since
-    its last read."""
+    """What the choppers are in a batch: the flips for every sample, and what holds at every read.
+
+    ``product`` ``[E, lanes]`` of +-1, in times out; ``sweeps`` ``[E]`` completed before the read; ``switched`` ``[E]``
+    whether the slice flipped since its last read.
+    """
 
     product: Tensor = field(default_factory=lambda: torch.ones(0, 0))
     sweeps: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -226,14 +228,13 @@ class ChoppedTransfer(BufferedTransfer):
     def gain(self, rate: float, positions: Integers, rates: Tensor, batch: int) -> Tensor:
         r""":math:`\kappa` at every read (step 4.1), float32 ``[E, 1]``."""
         config, g_a = self.config, self.devices[0].weight_granularity
-        single = {"dtype": torch.float32, "device": rates.device}
-        buffer = torch.tensor((config.buffer_granularity or 1.0) * g_a, **single)
+        buffer = rates.new_tensor((config.buffer_granularity or 1.0) * g_a, dtype=torch.float32)
         if config.auto_granularity > 0.0:
             buffer = buffer * (config.auto_granularity / (self.slices * self.period(0, batch)))
         if config.correct_gradient_magnitudes:
             fast = rates[torch.from_numpy(positions - 1)].float()
             buffer = buffer * fast * (self.devices[1].weight_granularity / g_a)
-        alpha = torch.tensor(self.transfer_rate(0, rate), **single)
+        alpha = rates.new_tensor(self.transfer_rate(0, rate), dtype=torch.float32)
         return (alpha / buffer).expand(len(positions))[:, None]
 
     def steps(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from pydantic import Field
@@ -103,6 +105,6 @@ class DynamicTransfer(ChoppedTransfer):
         return super().state() | {"in_chopper_switched": self.in_chopper_switched}
 
 
-def _column(values: np.ndarray, like: Tensor) -> Tensor:  # type: ignore[type-arg]
+def _column(values: np.ndarray[Any, Any], like: Tensor) -> Tensor:
     """One number per read as a float32 column ``[E, 1]``."""
     return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(like.device)[:, None]

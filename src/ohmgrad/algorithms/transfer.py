@@ -96,7 +96,8 @@ class TransferCompound(UnitCell):
         for field in ("gamma_vec", "transfer_every_vec", "transfer_lr_vec"):
             given = len(getattr(self, field))
             require(given in (0, n), f"{name}.{field} has {given} entries for {n} devices. Give {n}, or none.")
-        require(not self.gamma_vec or self.gamma_vec[-1] != 0.0, f"{name}.gamma_vec ends with 0. Its last must not be 0.")
+        last = self.gamma_vec[-1] if self.gamma_vec else 1.0
+        require(last != 0.0, f"{name}.gamma_vec ends with 0. The weight of the slow array must not be 0.")
         require(
             self.with_reset_prob == 0.0 or self.transfer_columns,
             f"{name}.with_reset_prob = {self.with_reset_prob} needs transfer_columns=True: only columns are reset.",
@@ -161,18 +162,20 @@ class Transfer(Rule):
     ) -> None:
         """Update array k with samples that arrive after the vectors ``times``; read it; pass on what was read."""
         reads = self.schedule(k, *span, draws)
-        if len(times) == 0 and len(reads) == 0:
-            return
         positions = np.searchsorted(times, reads.times, side="right").astype(np.int64)
-        signs = self.plan_signs(k, reads, positions, len(times), draws)
-        values = self._read_while_updating(k, x, d, rates, up, reads, positions, signs, draws)
-        if len(reads) == 0 or k + 1 == len(self.arrays):
+        if len(times) or len(reads):
+            signs = self.plan_signs(k, reads, positions, len(times), draws)
+            values = self._read_while_updating(k, x, d, rates, up, reads, positions, signs, draws)
+        if k + 1 == len(self.arrays):
             return
-        vector, write_rate = self.steps(k, values, reads, positions, signs, rate, rates)
-        selected = torch.zeros(len(reads), self.slices, device=x.device)
-        selected[torch.arange(len(reads)), torch.from_numpy(reads.slices)] = 1.0
-        x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
-        rates = torch.full((len(reads),), write_rate, dtype=torch.float64, device=x.device)
+        if len(reads):
+            vector, write_rate = self.steps(k, values, reads, positions, signs, rate, rates)
+            selected = torch.zeros(len(reads), self.slices, device=x.device)
+            selected[torch.arange(len(reads)), torch.from_numpy(reads.slices)] = 1.0
+            x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
+            rates = torch.full((len(reads),), write_rate, dtype=torch.float64, device=x.device)
+        else:  # nothing arrives at the next array, which may be read all the same
+            x, d, rates = x[:0], d[:0], rates[:0]
         self._deliver(k + 1, x, d, rates, reads.times, span, self.config.transfer_update, rate, draws)
 
     def _read_while_updating(
@@ -209,9 +212,10 @@ class Transfer(Rule):
                 one_hot[0, reads.slices[e]] = 1.0
                 matrix = array.by_slice(array.weight).t()
                 values[e] = mvm(matrix, one_hot, self.read_io, draws, stream, numbers[e : e + 1], forward=False)[0]
-                if resets[e]:
-                    only = Events(reads.slices[e : e + 1], np.zeros(1, np.int64), resets[e : e + 1], reset_to[e : e + 1])  # type: ignore[index]
-                    array.update(x[:0], d[:0], rates[:0], up, draws, only)
+                if reset_to is not None and resets[e]:
+                    one = slice(e, e + 1)
+                    reset = Events(reads.slices[one], np.zeros(1, np.int64), resets[one], reset_to[one])
+                    array.update(x[:0], d[:0], rates[:0], up, draws, reset)
         return values
 
     def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> tuple[np.ndarray, Tensor | None]:  # type: ignore[type-arg]

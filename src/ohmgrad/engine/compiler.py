@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
-
 
 INLINED = {"error_model": "numpy", "nogil": True, "forceinline": True}
 """Options of every compiled helper: a loop over cells becomes vector instructions only if nothing in it is called."""
@@ -38,7 +37,7 @@ def _translate(value: Any, whole_numbers: bool) -> Any:
     return value
 
 
-@lru_cache(maxsize=None)
+@cache
 def compile_function(function: Callable[..., Any], whole_numbers: bool = False) -> Any:
     """The function compiled for the processor.
 
@@ -51,8 +50,6 @@ def compile_function(function: Callable[..., Any], whole_numbers: bool = False) 
     code = code.replace(co_consts=_single_precision(code.co_consts, whole_numbers))
     used = {name: function.__globals__[name] for name in code.co_names if name in function.__globals__}
     scope = {**function.__globals__, **{name: _translate(value, whole_numbers) for name, value in used.items()}}
-    cells = tuple(
-        types.CellType(_translate(cell.cell_contents, whole_numbers)) for cell in function.__closure__ or ()
-    )
+    cells = tuple(types.CellType(_translate(cell.cell_contents, whole_numbers)) for cell in function.__closure__ or ())
     copy = types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
     return numba.njit(copy, **INLINED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -84,7 +84,7 @@ class Draws:
         return torch.stack(lanes, 2).reshape(len(numbers), 4 * blocks.shape[1])[:, :width].contiguous()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _fill() -> Any:
     """The compiled form of :meth:`Draws._draw`."""
     import numpy as np

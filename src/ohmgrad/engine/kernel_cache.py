@@ -1,13 +1,12 @@
 """Compiled kernels on disk: a law that was compiled once starts at once in every later process.
 
-Numba's own cache looks at the file in which a function stands; ours is named after all that the machine code depends on,
-so it also serves kernels that are put together from a law, and never serves an outdated one.
+Numba's own cache looks at the file in which a function stands; ours is named after all that the machine code depends
+on, so it also serves kernels that are put together from a law, and never serves an outdated one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import sys
 import tempfile
@@ -71,7 +70,7 @@ class _DiskCache:
         """Folder of the compiled kernels."""
         from numba.misc.appdirs import AppDirs
 
-        return os.path.join(AppDirs(appname="ohmgrad", appauthor=False).user_cache_dir, "kernels")
+        return str(Path(AppDirs(appname="ohmgrad", appauthor=False).user_cache_dir) / "kernels")
 
     def _file(self, signature: Any, codegen: Any) -> Path:
         name = hashlib.sha256(f"{self.fingerprint} {signature} {codegen.magic_tuple()}".encode()).hexdigest()
@@ -95,7 +94,7 @@ class _DiskCache:
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
                 pickle.dump(result._reduce(), file)
-            os.replace(file.name, target)
+            Path(file.name).replace(target)
         except OSError:
             return
 

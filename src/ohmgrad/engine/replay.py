@@ -2,8 +2,8 @@
 
 An array is seen as slices (what a transfer reads at once: columns or rows) of lanes. Every cell walks the words of the
 batch in order; where the trains of its two lines coincide it gets pulses, each one application of the law, with the
-noise addressed by the cell's own pulse number. At an event the weights of one slice are copied out, and the slice may be
-reset. Since no cell looks at another, the result depends neither on the order of cells nor on where a batch is cut.
+noise addressed by the cell's own pulse number. At an event the weights of one slice are copied out, and the slice may
+be reset. Since no cell looks at another, the result depends neither on the order of cells nor on where a batch is cut.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ohmgrad.devices.base import PulsedDevice
@@ -121,5 +120,3 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: D
     from ohmgrad.engine.replay_reference import replay as reference
 
     return reference(cells, slices, lanes, events, draws)
-
-

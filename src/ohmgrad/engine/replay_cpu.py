@@ -1,15 +1,16 @@
 """Replay compiled for the processor.
 
-Blocks of lanes stay in the first cache while the whole batch walks over them. The direction bits of a cell's pulses are
-*appended* to 64 bits (two words of 32, so that all lanes are of one width); when a word may be full, all words of the block are *drained*: one Philox block, four pulses,
-per lane and step, all lanes together, so that the compiler turns the loop over lanes into vector instructions. Rows of
-slices are shared among threads; no cell looks at another, so any number of threads gives the same bits.
+Blocks of lanes stay in the first cache while the whole batch walks over them. The direction bits of a cell's pulses
+are *appended* to 64 bits (two words of 32, so that everything in a lane is of one width); when those may be full, all
+cells of the block are *drained*: one Philox block, four pulses, per lane and step, all lanes together, so that the
+compiler turns the loop over lanes into vector instructions. Slices are shared among threads; no cell looks at another,
+so any number of threads gives the same bits.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ def _adapter(law: Any, order: tuple[int, ...], scratch_rows: int) -> Any:
     return numba.njit(scope["step"], **INLINED), numba.njit(scope["load"], **INLINED)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> Any:
     """The kernel of one law."""
     import numba
@@ -247,12 +248,12 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                         slots = u32(line & u32(0x7FFFFFFF))
                         if slots == 0:
                             continue
-                        most = i32(popcount(slots))
+                        most = int(popcount(slots))
                         if most > room:
                             fullest = i32(0)
                             for lane in range(span):
                                 fullest = max(fullest, pending[lane])
-                            room = 64 - fullest
+                            room = 64 - int(fullest)
                             if most > room:
                                 drain(scratch, constants, lows, highs, pending, number, span, pulse_origin, k0, k1)
                                 room = 64

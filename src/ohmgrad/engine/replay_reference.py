@@ -24,7 +24,7 @@ def _normals(cells: Cells, stream: int, numbers: Tensor, draws: Draws) -> tuple[
     s, lane = torch.arange(slices, device=where)[:, None], torch.arange(lanes, device=where)[None, :]
     row, column = (lane, s) if cells.columns_are_slices else (s, lane)
     key = [torch.tensor(word, device=where) for word in draws.key]
-    return random.normals(torch.full_like(row, stream), row, column, numbers, *key)  # type: ignore[no-any-return]
+    return random.normals(torch.full_like(row, stream), row, column, numbers, *key)
 
 
 def _pulse(cells: Cells, up: Tensor, active: Tensor, draws: Draws) -> None:
@@ -34,9 +34,7 @@ def _pulse(cells: Cells, up: Tensor, active: Tensor, draws: Draws) -> None:
         number = cells.pulses.long() & 0xFFFFFFFF
         four = torch.stack(_normals(cells, cells.pulse_stream, number >> 2, draws))
         noise = four.gather(0, (number & 3)[None])[0]
-    after = cells.law.function(
-        cells.state, up, noise, *cells.law.arguments(cells.parameters, cells.law.constants)
-    )
+    after = cells.law.function(cells.state, up, noise, *cells.law.arguments(cells.parameters, cells.law.constants))
     cells.state.copy_(torch.where(active, after, cells.state))
     cells.pulses.add_(active.to(torch.int32))
 

@@ -7,7 +7,7 @@ probability. About two Philox blocks settle a whole train, and the probability i
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -65,7 +65,7 @@ def _reference(
     return torch.stack(rows, 1).reshape(len(bl) * words, -1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled() -> Any:
     import numpy as np
 
