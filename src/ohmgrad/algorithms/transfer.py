@@ -218,7 +218,7 @@ class Transfer(Rule):
                     array.update(x[:0], d[:0], rates[:0], up, draws, reset)
         return values
 
-    def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> tuple[np.ndarray, Tensor | None]:  # type: ignore[type-arg]
+    def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> tuple[np.ndarray, Tensor | None]:
         """Which reads reset their slice, and to what."""
         if self.config.with_reset_prob == 0.0 or len(reads) == 0:
             return np.zeros(len(reads), dtype=np.bool_), None

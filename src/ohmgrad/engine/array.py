@@ -75,7 +75,8 @@ class CellArray(nn.Module):
 
     def _laid_out(self, value: Tensor) -> Tensor:
         """A copy whose slices are contiguous in memory."""
-        return value.t().contiguous().t() if self.columns_are_slices else value.contiguous()
+        by_slice = self.by_slice(value).clone(memory_format=torch.contiguous_format)
+        return self.by_slice(by_slice)
 
     def by_slice(self, value: Tensor) -> Tensor:
         """An ``[out, in]`` tensor of this array as ``[slices, lanes]`` (a view)."""
