@@ -70,18 +70,19 @@ class Draws:
         return self._draw(stream, numbers, width, part, normal=False)
 
     def _draw(self, stream: int, numbers: Tensor, width: int, part: int, normal: bool) -> Tensor:
+        blocks = (width + 3) // 4
         if self.compiled and not numbers.is_cuda:
-            out = torch.empty(len(numbers), width)
+            out = torch.empty(len(numbers), 4 * blocks)
             _fill()(out.numpy(), stream, numbers.numpy(), part, *self.key, normal)
-            return out
-        rows, blocks = numbers[:, None] & 0xFFFFFFFF, torch.arange((width + 3) // 4, device=numbers.device)[None, :]
+            return out[:, :width].contiguous()
+        rows, columns = numbers[:, None] & 0xFFFFFFFF, torch.arange(blocks, device=numbers.device)[None, :]
         key = [torch.tensor(word, device=numbers.device) for word in self.key]
-        counter = (torch.full_like(blocks, stream), blocks, rows, torch.full_like(blocks, part))
+        counter = (torch.full_like(columns, stream), columns, rows, torch.full_like(columns, part))
         if normal:
             lanes = random.normals(*counter, *key)
         else:
             lanes = tuple(random.uniform(word) for word in random.philox(*counter, *key))
-        return torch.stack(lanes, 2).reshape(len(numbers), 4 * blocks.shape[1])[:, :width].contiguous()
+        return torch.stack(lanes, 2).reshape(len(numbers), 4 * blocks)[:, :width].contiguous()
 
 
 @cache
@@ -93,17 +94,18 @@ def _fill() -> Any:
     uniform = compile_function(random.uniform)
     word = np.uint32
 
-    def fill(out, stream, numbers, part, k0, k1, normal):  # type: ignore[no-untyped-def]
-        width = out.shape[1]
+    def fill(out, stream, numbers, part, key0, key1, normal):  # type: ignore[no-untyped-def]
+        k0, k1, first, last = word(key0), word(key1), word(stream), word(part)
         for r in range(out.shape[0]):
-            for block in range((width + 3) // 4):
-                counter = (word(stream), word(block), word(numbers[r]), word(part), word(k0), word(k1))
-                if normal:
-                    lanes = normals(*counter)
-                else:
-                    a, b, c, d = philox(*counter)
-                    lanes = (uniform(a), uniform(b), uniform(c), uniform(d))
-                for lane in range(min(4, width - 4 * block)):
-                    out[r, 4 * block + lane] = lanes[lane]
+            number, row = word(numbers[r]), out[r]
+            if normal:  # the same loop twice: a choice inside it would keep it from becoming vector instructions
+                for block in range(len(row) // 4):
+                    a, b, c, d = normals(first, word(block), number, last, k0, k1)
+                    row[4 * block], row[4 * block + 1], row[4 * block + 2], row[4 * block + 3] = a, b, c, d
+            else:
+                for block in range(len(row) // 4):
+                    p, q, s, t = philox(first, word(block), number, last, k0, k1)
+                    a, b, c, d = uniform(p), uniform(q), uniform(s), uniform(t)
+                    row[4 * block], row[4 * block + 1], row[4 * block + 2], row[4 * block + 3] = a, b, c, d
 
     return compile_kernel(fill)
