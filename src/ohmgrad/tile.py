@@ -150,8 +150,10 @@ class AnalogTile(nn.Module):
 
     def post_update_step(self) -> None:
         """What time does at every optimizer step: diffusion, then decay, where the devices have them."""
-        self.diffuse_weights()
-        self.decay_weights()
+        if self.rule.diffuses():
+            self.diffuse_weights()
+        if self.rule.decays():
+            self.decay_weights()
 
     # --- operations on the cells -------------------------------------------------------------------------------------
 

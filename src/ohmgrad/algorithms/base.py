@@ -67,6 +67,14 @@ class Rule(nn.Module, ABC):
         """The arrays, the one that gradients reach first."""
         return [array for array in self.arrays if isinstance(array, CellArray)]
 
+    def decays(self) -> bool:
+        """Whether any array decays with time."""
+        return any(array.device_config.lifetime > 0.0 for array in self.cell_arrays())
+
+    def diffuses(self) -> bool:
+        """Whether any array diffuses with time."""
+        return any(array.device_config.diffusion > 0.0 for array in self.cell_arrays())
+
     def decay(self, alpha: float, draws: Draws) -> None:
         """One step of decay on the arrays whose device decays."""
         for array in self.cell_arrays():

@@ -73,6 +73,14 @@ class ExactSGD(Rule):
         """See :meth:`Rule.set_weights`."""
         self.weight.copy_(weights)
 
+    def decays(self) -> bool:
+        """Whether the weights decay with time."""
+        return self.device_config.lifetime > 0.0
+
+    def diffuses(self) -> bool:
+        """Whether the weights diffuse with time."""
+        return self.device_config.diffusion > 0.0
+
     def _noise(self, stream: Stream, draws: Draws) -> Tensor:
         self.operations += 1
         rows = torch.arange(self.weight.shape[0])

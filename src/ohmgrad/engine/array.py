@@ -71,6 +71,8 @@ class CellArray(nn.Module):
         self.register_buffer("pulses", self._laid_out(zeros.to(torch.int32)))
         self.register_buffer("samples", torch.zeros((), dtype=torch.int64))
         self.register_buffer("operations", torch.zeros((), dtype=torch.int64))
+        states = ("weight",) if self.persistent_weights is None else ("weight", "persistent_weights")
+        self.kernel_buffers = (*states, "pulses", *self.law.cell)
         self.set(zeros, draws)
 
     def _laid_out(self, value: Tensor) -> Tensor:
@@ -120,15 +122,14 @@ class CellArray(nn.Module):
 
     def _replay(self, trains: Trains, events: Events, draws: Draws) -> Tensor:
         slices, lanes = (trains.x, trains.d) if self.columns_are_slices else (trains.d, trains.x)
-        tensors = [self.state, self.weight, self.pulses, *(getattr(self, name) for name in self.law.cell)]
-        for name, tensor in zip(("state", "weight", "pulses", *self.law.cell), tensors, strict=True):
-            if not self.by_slice(tensor).is_contiguous():  # a module may be loaded with tensors of another layout
-                setattr(self, self._buffer_of(name), self._laid_out(tensor))
+        for name in self.kernel_buffers:  # a module may be loaded with tensors of another layout
+            if not self.by_slice(self.get_buffer(name)).is_contiguous():
+                setattr(self, name, self._laid_out(self.get_buffer(name)))
         cells = Cells(
             state=self.by_slice(self.state),
             apparent=None if self.persistent_weights is None else self.by_slice(self.weight),
             pulses=self.by_slice(self.pulses),
-            parameters=tuple(self.by_slice(getattr(self, name)) for name in self.law.cell),
+            parameters=tuple(self.by_slice(self.get_buffer(name)) for name in self.law.cell),
             law=self.law,
             noisy=self.device_config.is_noisy,
             write_noise=self.device_config.write_noise,
@@ -138,11 +139,6 @@ class CellArray(nn.Module):
         )
         in_words = Events(events.slices, events.words * trains.words_per_sample, events.resets, events.values)
         return replay(cells, slices.t(), lanes, in_words, draws)
-
-    def _buffer_of(self, name: str) -> str:
-        if name == "state":
-            return "weight" if self.persistent_weights is None else "persistent_weights"
-        return name
 
     def _update_exactly(
         self, x: Tensor, d: Tensor, rate: Tensor, up: UpdateParameters, draws: Draws, events: Events
