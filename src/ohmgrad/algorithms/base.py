@@ -108,19 +108,21 @@ class Rule(nn.Module, ABC):
     def set_hidden(self, values: dict[str, Tensor]) -> None:
         """Restore hidden parameters exactly.
 
-        :raises TileError: if a name is missing or unknown, or a shape differs.
+        :raises TileError: if a name is missing or unknown, or a shape differs; nothing is changed then.
         """
         mine = self.hidden()
         if list(values) != list(mine):
             odd = sorted(set(values) ^ set(mine)) or list(values)
             raise TileError(f"Hidden parameters differ: {', '.join(odd)}. This tile has, in order: {', '.join(mine)}.")
+        given = {name: torch.as_tensor(value) for name, value in values.items()}
         for name, tensor in mine.items():
-            value = torch.as_tensor(values[name])
-            if value.shape != tensor.shape:
+            if given[name].shape != tensor.shape:
                 raise TileError(
-                    f"Hidden parameter {name!r} has shape {tuple(value.shape)}; this tile needs {tuple(tensor.shape)}."
+                    f"Hidden parameter {name!r} has shape {tuple(given[name].shape)};"
+                    f" this tile needs {tuple(tensor.shape)}."
                 )
-            tensor.copy_(value)
+        for name, tensor in mine.items():
+            tensor.copy_(given[name])
 
 
 def hidden_of(arrays: Iterable[CellArray]) -> OrderedDict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -55,6 +55,8 @@ class ChoppedTransferCompound(BufferedTransferCompound):
 
     M. J. Rasch et al., Nat. Commun. 15 (2024); residual learning: Z. Wu et al., NeurIPS 2025.
     """
+
+    has_automatic_period: ClassVar[bool] = True
 
     units_in_mbatch: bool = False
     scale_fast_lr: bool = False

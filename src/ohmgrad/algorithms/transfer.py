@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +45,9 @@ class TransferCompound(UnitCell):
 
     T. Gokmen and W. Haensch, Front. Neurosci. 14 (2020); residual learning: Z. Wu et al., NeurIPS 2025.
     """
+
+    has_automatic_period: ClassVar[bool] = False
+    """Whether a negative ``transfer_every`` has a meaning."""
 
     gamma: float = 0.0
     r"""Weight of the fast arrays in the visible weight: :math:`\gamma_k = \gamma^{n-1-k}`."""
@@ -96,6 +101,16 @@ class TransferCompound(UnitCell):
         for field in ("gamma_vec", "transfer_every_vec", "transfer_lr_vec"):
             given = len(getattr(self, field))
             require(given in (0, n), f"{name}.{field} has {given} entries for {n} devices. Give {n}, or none.")
+        rates = ("transfer_every", "transfer_every_vec", "fast_lr", "transfer_lr", "transfer_lr_vec")
+        for field in ("gamma", "gamma_vec", *rates):
+            value = getattr(self, field)
+            numbers = value if isinstance(value, list) else [value]
+            require(all(map(math.isfinite, numbers)), f"{name}.{field} = {value}. Give finite numbers.")
+            may_be_negative = field not in rates or (field == "transfer_every" and self.has_automatic_period)
+            require(
+                may_be_negative or min(numbers, default=0.0) >= 0.0,
+                f"{name}.{field} = {value}. Give 0 or a positive number.",
+            )
         last = self.gamma_vec[-1] if self.gamma_vec else 1.0
         require(last != 0.0, f"{name}.gamma_vec ends with 0. The weight of the slow array must not be 0.")
         require(

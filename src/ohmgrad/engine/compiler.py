@@ -14,17 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from ohmgrad.engine.fingerprint import fingerprint, named
+
 INLINED = {"error_model": "numpy", "nogil": True, "forceinline": True}
 """Options of every compiled helper: a loop over cells becomes vector instructions only if nothing in it is called."""
 
 
-def _single_precision(constants: tuple[Any, ...], whole_numbers: bool) -> tuple[Any, ...]:
-    def bind(value: Any) -> Any:
-        if isinstance(value, float) or (whole_numbers and type(value) is int):
-            return np.float32(value)
-        return value
-
-    return tuple(bind(value) for value in constants)
+def _bound(value: Any, whole_numbers: bool) -> Any:
+    if isinstance(value, float) or (whole_numbers and type(value) is int):
+        return np.float32(value)
+    return value
 
 
 def _translate(value: Any, whole_numbers: bool) -> Any:
@@ -32,9 +31,7 @@ def _translate(value: Any, whole_numbers: bool) -> Any:
 
     if isinstance(value, types.FunctionType):
         return TRANSLATION[value] if value in TRANSLATION else compile_function(value, whole_numbers)
-    if type(value) is float:
-        return np.float32(value)
-    return value
+    return _bound(value, whole_numbers)
 
 
 @cache
@@ -47,9 +44,11 @@ def compile_function(function: Callable[..., Any], whole_numbers: bool = False) 
     import numba
 
     code = function.__code__
-    code = code.replace(co_consts=_single_precision(code.co_consts, whole_numbers))
+    code = code.replace(co_consts=tuple(_bound(value, whole_numbers) for value in code.co_consts))
     used = {name: function.__globals__[name] for name in code.co_names if name in function.__globals__}
     scope = {**function.__globals__, **{name: _translate(value, whole_numbers) for name, value in used.items()}}
     cells = tuple(types.CellType(_translate(cell.cell_contents, whole_numbers)) for cell in function.__closure__ or ())
-    copy = types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
-    return numba.njit(copy, **INLINED)
+    defaults = tuple(_translate(value, whole_numbers) for value in function.__defaults__ or ())
+    # It belongs to this module: the one of the law may be a notebook, which a later process cannot import.
+    copy = types.FunctionType(code, {**scope, "__name__": __name__}, function.__name__, defaults, cells)
+    return numba.njit(named(copy, fingerprint(function, whole_numbers)), **INLINED)

@@ -48,7 +48,8 @@ class Trains:
 def pulse_lengths(x: Tensor, d: Tensor, rate: Tensor, granularity: float, up: UpdateParameters) -> Lengths:
     r"""Train length and scales of every sample of a batch.
 
-    Without management :math:`BL = M` and :math:`A = B = \sqrt{\lambda / (g M)}`, with M = ``desired_bl``.
+    Without management :math:`BL = M` and :math:`A = B = \sqrt{\lambda / (g M)}`, with M = ``desired_bl``; if
+    :math:`\lambda > g M` and the length is not fixed, :math:`BL = \lceil \lambda / g \rceil` and :math:`A = B = 1`.
     With update BL management :math:`BL = \min(\lceil k \rceil, M)` where :math:`k = \lambda X \alpha_{um} D / g`
     is the number of pulses that the strongest cross point asks for. With update management
     :math:`A = \sqrt{\lambda X / (g\, BL\, D')}`, :math:`B = \sqrt{\lambda D' / (g\, BL\, X)}`, where :math:`D'`
@@ -59,14 +60,16 @@ def pulse_lengths(x: Tensor, d: Tensor, rate: Tensor, granularity: float, up: Up
     """
     longest = up.desired_bl
     managed = up.update_management or up.update_bl_management
+    lengthens = not (up.fixed_bl or up.update_bl_management)
+    largest = torch.finfo(torch.float32).max
     top_x, top_d = x.abs().amax(1).double(), d.abs().amax(1).double()
     bl = torch.full_like(rate, longest)
-    if not managed and not up.fixed_bl:
+    if lengthens:
         overflows = rate > granularity * longest
         bl = torch.where(overflows, torch.ceil((rate / granularity).float()).double().clamp(min=1.0), bl)
     wanted = top_d * up.um_grad_scale
     # Rounded to single precision before ceil: a product that is whole on paper must not gain a slot from rounding.
-    k = (rate * top_x * wanted / granularity).float().double()
+    k = (rate * top_x * wanted / granularity).clamp(max=largest).float().double()
     if up.update_bl_management:
         bl = torch.ceil(k).clamp(max=longest)
     silent = (rate <= 0.0) | (bl <= 0.0)
@@ -74,13 +77,15 @@ def pulse_lengths(x: Tensor, d: Tensor, rate: Tensor, granularity: float, up: Up
         silent = silent | (top_x <= 0.0) | (top_d <= 0.0)
     bl = torch.where(silent, 0.0, bl)
     scale = torch.sqrt(rate / (granularity * bl.clamp(min=1.0)))
-    if not managed and not up.fixed_bl:
+    if lengthens:
         scale = torch.where(overflows, 1.0, scale)
     a = b = scale
     if managed:
-        wanted = torch.where(k > bl, wanted * (bl / k.clamp(min=1e-300)), wanted).clamp(min=1e-300)
-        balance = torch.sqrt(top_x.clamp(min=1e-300) / wanted)
-        a, b = scale * balance, scale / balance
+        top_x = torch.where(silent, 1.0, top_x)
+        limit = bl * granularity / (torch.where(silent, 1.0, rate) * top_x)
+        wanted = torch.where(silent, 1.0, torch.where(k > bl, limit, wanted))
+        balance = torch.sqrt(top_x / wanted)
+        a, b = (scale * balance).clamp(max=largest), (scale / balance).clamp(max=largest)
     return Lengths(bl.long(), a.float(), b.float())
 
 

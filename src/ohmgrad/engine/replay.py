@@ -43,10 +43,12 @@ class Law:
 def bind_law(device: PulsedDevice, cell_names: tuple[str, ...]) -> Law:
     """Find what the arguments of a device's law mean.
 
-    :raises ConfigError: if an argument is neither a cell parameter nor a field of the device.
+    :raises ConfigError: if there is no law, or an argument is neither a cell parameter nor a field of the device.
     """
-    names = list(inspect.signature(device.law).parameters)
     kind = type(device).__name__
+    if not hasattr(device, "law"):
+        raise ConfigError(f"{kind} has no law. Give a device with one, for example SoftBoundsDevice.")
+    names = list(inspect.signature(device.law).parameters)
     if names[:3] != ["w", "up", "noise"]:
         raise ConfigError(f"{kind}.law must begin with the arguments w, up, noise; it has {', '.join(names)}.")
     cell: list[str] = []

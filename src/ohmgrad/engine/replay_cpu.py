@@ -10,7 +10,7 @@ so any number of threads gives the same bits.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import INLINED, compile_function
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.engine.replay import Cells, Events
 
@@ -80,7 +81,7 @@ def _blocks(lanes: Tensor) -> Tensor:
     return padded.reshape(words, parts, BLOCK).transpose(0, 1).contiguous()
 
 
-def _adapter(law: Any, order: tuple[int, ...], scratch_rows: int) -> Any:
+def _adapter(law: Any, order: tuple[int, ...], scratch_rows: int, tag: str) -> Any:
     """The law as a function of (w, up, noise, scratch, constants, lane), whose scratch holds the cell parameters.
 
     A law has any number of parameters; its call is spelled out here, as Numba wants it.
@@ -101,9 +102,9 @@ def _adapter(law: Any, order: tuple[int, ...], scratch_rows: int) -> Any:
             "    return",
         ]
     )
-    scope = {"law": law}
+    scope = {"law": law, "__name__": __name__}
     exec(source, scope)
-    return numba.njit(scope["step"], **INLINED), numba.njit(scope["load"], **INLINED)
+    return tuple(numba.njit(named(scope[name], tag), **INLINED) for name in ("step", "load"))
 
 
 @cache
@@ -113,15 +114,20 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
 
     from ohmgrad.engine.words_cpu import popcount
 
-    step, load = _adapter(compile_function(function, whole_numbers=True), order, n_cell)
+    tag = fingerprint(function, order, n_cell, noisy)
+    step, load = _adapter(compile_function(function, whole_numbers=True), order, n_cell, tag)
     normals = compile_function(random.normals)
     size = BLOCK
     scratch_size = BLOCK * (n_cell + 1)
     zero = np.float32(0.0)
     u32, i32 = np.uint32, np.int32
-    options = {"error_model": "numpy", "nogil": True}
 
-    @numba.njit(**INLINED)
+    def part(function: Any) -> Any:
+        """A function of the kernel."""
+        return numba.njit(named(function, tag), error_model="numpy", nogil=True)
+
+    @partial(numba.njit, **INLINED)
+    @partial(named, tag=tag)
     def attempt(w, low, high, count, i, noise, scratch, constants, lane):  # type: ignore[no-untyped-def]
         """The i-th pending pulse, if there is one."""
         word = high if i >= 32 else low
@@ -129,7 +135,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
         after = step(w, up, noise, scratch, constants, lane)
         return after if (i >= 0) & (i < count) else w
 
-    @numba.njit(**options)
+    @part
     def drain(scratch, constants, lows, highs, pending, number, span, origin, k0, k1):  # type: ignore[no-untyped-def]
         """Apply all pending pulses of the block; ``origin`` is its address, see ``address``."""
         end = i32(0)
@@ -165,7 +171,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
             lows[lane] = 0
             highs[lane] = 0
 
-    @numba.njit(**options)
+    @part
     def append(lows, highs, pending, others, span, line):  # type: ignore[no-untyped-def]
         """The coincidences of one word, as direction bits behind those that are pending."""
         slots = line & u32(0x7FFFFFFF)
@@ -181,7 +187,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
             highs[lane] |= carried if full < 32 else shifted
             pending[lane] += i32(count)
 
-    @numba.njit(**options)
+    @part
     def rewrite(scratch, visible, number, seen, span, write_noise, origin, k0, k1):  # type: ignore[no-untyped-def]
         """New write noise on the cells that were touched since the last time."""
         stream, row, column, row_step, column_step = origin
@@ -198,7 +204,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                 visible[lane] = scratch[lane] + write_noise * noise
                 seen[lane] = number[lane]
 
-    @numba.njit(**options)
+    @part
     def address(stream, s, first, by_column):  # type: ignore[no-untyped-def]
         """Where the random numbers of a block begin: stream, row, column, and which of the two a lane advances."""
         if by_column:
@@ -279,4 +285,4 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                     if has_write_noise:
                         apparent[s, first + lane] = visible[lane]
 
-    return compile_kernel(kernel, function, order, n_cell, noisy)
+    return compile_kernel(kernel, tag)

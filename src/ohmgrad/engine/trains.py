@@ -16,6 +16,7 @@ from torch import Tensor
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.fingerprint import fingerprint
 from ohmgrad.engine.kernel_cache import compile_kernel
 
 _SLOTS = 31
@@ -101,4 +102,4 @@ def _compiled() -> Any:
                         fires |= word32(0x80000000)
                     row[line] = np.int32(fires)
 
-    return compile_kernel(fill)
+    return compile_kernel(fill, fingerprint("trains"))

@@ -6,6 +6,7 @@ import difflib
 import math
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ohmgrad.errors import ConfigError
@@ -29,6 +30,7 @@ class Config(BaseModel):
     )
 
     def __init__(self, **fields: Any) -> None:
+        fields = {name: _native(value) for name, value in fields.items()}
         try:
             super().__init__(**fields)
         except ValidationError as error:
@@ -37,6 +39,7 @@ class Config(BaseModel):
             _reject_nan(type(self), name, getattr(self, name))
 
     def __setattr__(self, name: str, value: Any) -> None:
+        value = _native(value)
         _reject_nan(type(self), name, value)
         try:
             super().__setattr__(name, value)
@@ -66,9 +69,15 @@ def _plain(value: Any) -> Any:
     return getattr(value, "name", value)
 
 
+def _native(value: Any) -> Any:
+    """A number of NumPy as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _reject_nan(owner: type[BaseModel], name: str, value: Any) -> None:
-    if isinstance(value, float) and math.isnan(value):
-        raise ConfigError(f"{owner.__name__}.{name} is NaN. Give a number.")
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(item, float) and math.isnan(item) for item in values):
+        raise ConfigError(f"{owner.__name__}.{name} = {value}: NaN is not a number. Give one.")
 
 
 def _explain(owner: type[BaseModel], error: ValidationError) -> str:
@@ -83,5 +92,6 @@ def _explain(owner: type[BaseModel], error: ValidationError) -> str:
             lines.append(f"{owner.__name__} has no field {name!r} (given {value!r}). {hint}")
         else:
             text = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{owner.__name__}.{name} = {value!r}: {text}.")
+            given = type(value).__name__ if isinstance(value, BaseModel) else repr(value)
+            lines.append(f"{owner.__name__}.{name} = {given}: {text}.")
     return "\n".join(lines)

@@ -18,7 +18,7 @@ class UpdateParameters(Config):
     desired_bl: int = Field(default=31, ge=1)
     """Length of the pulse trains; their greatest length with update BL management."""
     fixed_bl: bool = True
-    """Without any management: always use ``desired_bl``. If False, lengthen the trains when the learning rate
+    """Without update BL management: always use ``desired_bl``. If False, lengthen the trains when the learning rate
     is above ``g * desired_bl``."""
     pulse_type: PulseType = PulseType.STOCHASTIC_COMPRESSED
     """How the pulses are made."""
