@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
-from ohmgrad.engine.fingerprint import fingerprint
 from ohmgrad.engine.kernel_cache import compile_kernel
 
 
@@ -109,4 +108,4 @@ def _fill() -> Any:
                     a, b, c, d = uniform(p), uniform(q), uniform(s), uniform(t)
                     row[4 * block], row[4 * block + 1], row[4 * block + 2], row[4 * block + 3] = a, b, c, d
 
-    return compile_kernel(fill, fingerprint("draws"))
+    return compile_kernel(fill, __name__)

@@ -8,18 +8,16 @@ is the code that was loaded, not the files it came from, which may have changed 
 from __future__ import annotations
 
 import hashlib
-import sys
 import types
 from collections.abc import Callable
-from functools import cache
 from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def fingerprint(*parts: Any) -> str:
-    """A hash of functions, numbers and names, of the engine that compiles them, and of the versions it stands on."""
-    return hashlib.sha256("\n".join([_engine(), *(_describe(part) for part in parts)]).encode()).hexdigest()
+    """A hash of functions, of the code of modules, and of anything else as it prints."""
+    return hashlib.sha256("\n".join(_describe(part) for part in parts).encode()).hexdigest()
 
 
 def named(function: Function, tag: str) -> Function:
@@ -28,38 +26,30 @@ def named(function: Function, tag: str) -> Function:
     return function
 
 
-@cache
-def _engine() -> str:
-    """The code of every module that makes machine code, and the versions of what compiles it."""
-    import llvmlite
-    import numba
-
-    from ohmgrad.engine import compiler, draws, random, replay_cpu, trains, words_cpu
-
-    described = [numba.__version__, llvmlite.__version__, sys.version]
-    for module in (compiler, draws, random, replay_cpu, trains, words_cpu):
-        for name, value in vars(module).items():
-            # behind a cache, a compiled function or an intrinsic
-            for attribute in ("__wrapped__", "py_func", "_defn"):
-                value = getattr(value, attribute, value)
-            if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
-                described.append(f"{name} {_describe_code(value.__code__)}")
-    return hashlib.sha256("\n".join(described).encode()).hexdigest()
-
-
 def _describe(part: Any) -> str:
-    """All that a function computes from: its code, and what it refers to; anything else as it prints."""
+    """All that a function computes from: its code, and what it refers to."""
     if getattr(part, "__module__", None) == "ohmgrad.words":
         return str(part.__qualname__)
     if isinstance(part, types.ModuleType):
-        return part.__name__
+        return _describe_module(part)
     if not isinstance(part, types.FunctionType):
         return repr(part)
     code, globals_ = part.__code__, part.__globals__
     used = [(name, globals_[name]) for name in sorted(code.co_names) if name in globals_]
+    used = [(name, value) for name, value in used if not isinstance(value, types.ModuleType)]
     used += [("", cell.cell_contents) for cell in part.__closure__ or ()]
     used += [("", default) for default in part.__defaults__ or ()]
     return f"{_describe_code(code)} {[(name, _describe(value)) for name, value in used]}"
+
+
+def _describe_module(module: types.ModuleType) -> str:
+    described = []
+    for name, value in vars(module).items():
+        for attribute in ("__wrapped__", "py_func", "_defn"):  # behind a cache, a compiled function, an intrinsic
+            value = getattr(value, attribute, value)
+        if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
+            described.append(f"{name} {_describe_code(value.__code__)}")
+    return "\n".join(described)
 
 
 def _describe_code(code: types.CodeType) -> str:

@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ohmgrad.engine.fingerprint import named
+from ohmgrad.engine.fingerprint import fingerprint, named
 
 
-def compile_kernel(function: Callable[..., Any], tag: str) -> Any:
+def compile_kernel(function: Callable[..., Any], home: str, *parts: Any) -> Any:
     """A kernel compiled for the processor, or loaded from disk.
 
     :param function: the kernel; it may refer to other compiled functions.
-    :param tag: the fingerprint of all that these were made from.
+    :param home: name of the module in which it is put together.
+    :param parts: what it is put together from, beside the code of that module.
     """
+    import llvmlite
     import numba
 
-    dispatcher = numba.njit(named(function, tag), error_model="numpy", nogil=True)
-    dispatcher._cache = _DiskCache(f"{function.__name__} {tag}")
+    from ohmgrad.engine import compiler, random, words_cpu
+
+    versions = (numba.__version__, llvmlite.__version__, sys.version)
+    content = fingerprint(compiler, random, words_cpu, sys.modules[home], function.__name__, *versions, *parts)
+    dispatcher = numba.njit(named(function, content), error_model="numpy", nogil=True)
+    dispatcher._cache = _DiskCache(content)
     return dispatcher
 
 

@@ -285,4 +285,4 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                     if has_write_noise:
                         apparent[s, first + lane] = visible[lane]
 
-    return compile_kernel(kernel, tag)
+    return compile_kernel(kernel, __name__, tag)

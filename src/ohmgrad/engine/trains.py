@@ -16,7 +16,6 @@ from torch import Tensor
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.draws import Draws
-from ohmgrad.engine.fingerprint import fingerprint
 from ohmgrad.engine.kernel_cache import compile_kernel
 
 _SLOTS = 31
@@ -102,4 +101,4 @@ def _compiled() -> Any:
                         fires |= word32(0x80000000)
                     row[line] = np.int32(fires)
 
-    return compile_kernel(fill, fingerprint("trains"))
+    return compile_kernel(fill, __name__)

@@ -1,0 +1,53 @@
+# Everything works on a machine that has Python (3.10 or later) and make: the first target that needs it makes .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --constraint constraints.txt --editable
+
+.PHONY: help demo test lint format types docs bench build clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/.lab ## Train a small network with every learning rule and draw the pictures
+	$(BIN)/ohmgrad compare --out ohmgrad-demo --overwrite
+
+test: $(VENV)/.dev ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## Mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## Check types
+	$(BIN)/mypy
+
+docs: $(VENV)/.dev ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+bench: $(VENV)/.dev ## Measure the speed of the kernels
+	$(BIN)/python -m pytest benchmarks --benchmark-columns=min,median,rounds --benchmark-sort=name $(BENCH)
+
+build: $(VENV)/.dev ## Build the wheel and the source archive into dist/
+	$(BIN)/python -m build
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+
+# A stamp says what is installed; it is made again when the list of dependencies changes.
+$(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing ohmgrad and what it needs into $(VENV) (once, a few minutes)"
+	$(INSTALL) '.[lab]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing ohmgrad and the tools of its development into $(VENV) (once, a few minutes)"
+	$(INSTALL) '.[dev]'
+	@touch $@ $(VENV)/.lab
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)

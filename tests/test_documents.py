@@ -1,0 +1,67 @@
+"""What the README and the documentation say is true: their examples run, and what they tell one to type exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from ohmgrad.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page: Path, language: str) -> list[tuple[int, str]]:
+    """The code blocks of a page in one language, each with the number of lines before it."""
+    text = page.read_text(encoding="utf-8")
+    found = [match for match in FENCE.finditer(text) if match[1] == language]
+    return [(text.count("\n", 0, match.start(2)), match[2]) for match in found]
+
+
+def commands(program: str) -> set[str]:
+    """Every command line in the pages that starts a program, without comments."""
+    lines = [line for page in PAGES for _, block in blocks(page, "bash") for line in block.splitlines()]
+    return {line.split("#")[0].strip() for line in lines if line.startswith(program + " ")}
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_examples_of_a_page_run_one_after_the_other(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, object] = {"__name__": "example"}
+    for above, code in blocks(page, "python"):
+        # The empty lines make a traceback point at the line of the page.
+        exec(compile("\n" * above + code, str(page), "exec", dont_inherit=True), scope)
+
+
+def test_the_first_example_of_the_readme_fits_on_a_screen() -> None:
+    _, example = blocks(ROOT / "README.md", "python")[0]
+    statements = [line for line in example.splitlines() if line and not line.startswith(("import", "from"))]
+    assert len(statements) <= 12
+
+
+@pytest.mark.parametrize("page", PAGES[:2], ids=lambda page: page.name)
+def test_links_of_a_page_lead_to_files(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("command", sorted(commands("make")))
+def test_makefile_has_every_target_that_is_named(command: str) -> None:
+    target = command.split()[1]
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", sorted(commands("ohmgrad")))
+def test_command_line_understands_every_command_that_is_named(command: str) -> None:
+    _, name, *options = shlex.split(command)
+    get_command(app).commands[name].make_context(name, options)
