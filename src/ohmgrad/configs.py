@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, field_validator
 
 from ohmgrad.algorithms.base import UnitCell
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
@@ -45,12 +47,30 @@ class SingleRPUConfig(TileConfig):
     device: PulsedDevice | IdealDevice = Field(default_factory=ConstantStepDevice)
     """The device."""
 
+    @field_validator("device", mode="before")
+    @classmethod
+    def _is_a_device(cls, value: Any) -> Any:
+        if isinstance(value, UnitCell):
+            raise ValueError("a compound goes into UnitCellRPUConfig(device=...)")
+        if not isinstance(value, (PulsedDevice, IdealDevice)):
+            raise ValueError("give a device, for example SoftBoundsDevice()")
+        return value
+
 
 class UnitCellRPUConfig(TileConfig):
     """Several devices at every cross point, trained by the rule of a compound."""
 
     device: UnitCell
     """The compound: its devices and its rule."""
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _is_a_compound(cls, value: Any) -> Any:
+        if isinstance(value, (PulsedDevice, IdealDevice)):
+            raise ValueError("a single device goes into SingleRPUConfig(device=...)")
+        if not isinstance(value, UnitCell):
+            raise ValueError("give a compound, for example TransferCompound(unit_cell_devices=[...])")
+        return value
 
 
 RPUConfig = SingleRPUConfig | UnitCellRPUConfig

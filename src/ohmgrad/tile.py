@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -42,8 +43,8 @@ class AnalogTile(nn.Module):
     def __init__(self, out_size: int, in_size: int, rpu_config: RPUConfig | None = None) -> None:
         super().__init__()
         for name, size in (("out_size", out_size), ("in_size", in_size)):
-            if size < 1:
-                raise ConfigError(f"AnalogTile: {name} = {size}. Give at least 1.")
+            if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+                raise ConfigError(f"AnalogTile: {name} = {size!r}. Give a whole number of at least 1.")
         config = SingleRPUConfig() if rpu_config is None else rpu_config
         if not isinstance(config, TileConfig):
             raise ConfigError(

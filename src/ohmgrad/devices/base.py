@@ -50,7 +50,7 @@ class PulsedDevice(Config):
     """Standard deviation of the random walk of one optimizer step (absolute)."""
     diffusion_dtod: float = 0.0
     """Variation of ``diffusion``."""
-    dw_min: float = Field(default=0.001, gt=0.0)
+    dw_min: float = Field(default=0.001, gt=0.0, allow_inf_nan=False)
     r"""Mean step of one pulse, :math:`\Delta w_{min}`."""
     dw_min_dtod: float = 0.3
     """Variation of the step from cell to cell."""

@@ -62,7 +62,7 @@ def _reference(
                 undecided = torch.where(one, undecided & bits, undecided & ~bits)
         signed = torch.where(negative & (fires != 0), fires - (1 << 31), fires)
         rows.append(signed.to(torch.int32))
-    return torch.stack(rows, 1).reshape(len(bl) * words, -1)
+    return torch.stack(rows, 1).reshape(len(bl) * words, thresholds.shape[1])
 
 
 @cache
