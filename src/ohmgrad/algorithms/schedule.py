@@ -27,6 +27,11 @@ class Reads:
     def __len__(self) -> int:
         return len(self.times)
 
+    @staticmethod
+    def none() -> Reads:
+        """No reads."""
+        return Reads(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+
     def sweeps(self) -> list[slice]:
         """Runs of reads that touch no slice twice, so that each can be handled at once."""
         runs, begin, seen = [], 0, set[int]()

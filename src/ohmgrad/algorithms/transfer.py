@@ -207,6 +207,8 @@ class Transfer(Rule):
     ) -> Tensor:
         """Replay the samples on array k; what the analog product gave at every read, ``[E, lanes]``."""
         array = self.cell_arrays()[k]
+        if len(reads) == 0:
+            return array.update(x, d, rates, up, draws, None, signs.x, signs.d)
         resets, reset_to = self._plan_resets(k, reads, draws)
         stream, numbers = Stream.READ.of(k), torch.from_numpy(reads.numbers).to(x.device)
         if self.read_io.inp_noise == 0.0 or self.read_io.is_perfect:
@@ -261,6 +263,8 @@ class Transfer(Rule):
         """The reads of array k in a batch; moves its slice pointer."""
         times = transfer_times(start, batch, self.period(k, batch))
         count, size = len(times), self.slices
+        if count == 0:
+            return Reads.none()
         first_transfer, first_read = int(self.transfers[k]), int(self.reads[k])
         if self.config.random_selection:
             numbers = torch.arange(first_transfer, first_transfer + count)
@@ -268,11 +272,10 @@ class Transfer(Rule):
             begin = np.minimum((chance.numpy() * size).astype(np.int64), size - 1)
         else:
             begin = int(self.current_slice_indices[k]) + self.n_reads * np.arange(count)
-        if count:
-            self.current_slice_indices[k] = int(begin[-1] + self.n_reads) % size
-            self.transfers[k] += count
+        self.current_slice_indices[k] = int(begin[-1] + self.n_reads) % size
+        self.transfers[k] += count
         if k == len(self.arrays) - 1:  # a transfer to itself does nothing but move on
-            return Reads(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+            return Reads.none()
         self.reads[k] += count * self.n_reads
         slices = (begin[:, None] + np.arange(self.n_reads)[None, :]).reshape(-1) % size
         numbers_of_reads = np.arange(first_read, first_read + count * self.n_reads)

@@ -111,7 +111,7 @@ class CellArray(nn.Module):
         """
         events = Events.none() if events is None else events
         first = int(self.samples)
-        self.samples += len(x)
+        self.samples += x.shape[0]
         if up.pulse_type is not PulseType.STOCHASTIC_COMPRESSED:
             signed_x = x if x_signs is None else torch.where(x_signs, -x, x)
             signed_d = d if d_signs is None else torch.where(d_signs, -d, d)
@@ -123,13 +123,16 @@ class CellArray(nn.Module):
     def _replay(self, trains: Trains, events: Events, draws: Draws) -> Tensor:
         slices, lanes = (trains.x, trains.d) if self.columns_are_slices else (trains.d, trains.x)
         for name in self.kernel_buffers:  # a module may be loaded with tensors of another layout
-            if not self.by_slice(self.get_buffer(name)).is_contiguous():
-                setattr(self, name, self._laid_out(self.get_buffer(name)))
+            tensor = self._buffers[name]  # a dictionary is faster than an attribute of a module
+            if tensor is not None and not self.by_slice(tensor).is_contiguous():
+                self._buffers[name] = self._laid_out(tensor)
         cells = Cells(
             state=self.by_slice(self.state),
             apparent=None if self.persistent_weights is None else self.by_slice(self.weight),
             pulses=self.by_slice(self.pulses),
-            parameters=tuple(self.by_slice(self.get_buffer(name)) for name in self.law.cell),
+            parameters=tuple(
+                self.by_slice(value) for value in map(self._buffers.get, self.law.cell) if value is not None
+            ),
             law=self.law,
             noisy=self.device_config.is_noisy,
             write_noise=self.device_config.write_noise,

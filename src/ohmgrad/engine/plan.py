@@ -121,8 +121,8 @@ def make_trains(
     :param first_sample: number of the first sample since the array was made, which addresses its trains.
     :param x_signs: flips of the lines, bool ``[n, in]`` (choppers); likewise ``d_signs`` ``[n, out]``.
     """
-    numbers = torch.arange(first_sample, first_sample + len(x), device=x.device)
-    words = max(1, -(-int(lengths.bl.max()) // SLOTS)) if len(x) else 1
+    numbers = torch.arange(first_sample, first_sample + x.shape[0], device=x.device)
+    words = max(1, -(-int(lengths.bl.max()) // SLOTS)) if x.shape[0] else 1
     packed = []
     sides = (
         (x, lengths.b, x_signs, Stream.TRAIN_X, Stream.ROUND_X),
