@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from conformance.cases import build, load, supported
 
+from conformance.cases import build, load, supported
 from ohmgrad.tile import AnalogTile
 
 # The reference also recorded the factor of a feedback loop that nothing can turn on; it is always 1.
@@ -44,4 +44,6 @@ def test_a_trace_of_certain_pulses_agrees_with_the_reference(case: dict[str, Any
         for name in sorted(set(expected) - NOT_A_PARAMETER):
             want = torch.tensor(expected[name], dtype=torch.float64)
             got = observed(tile, name).double().reshape(want.shape)
-            torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5, msg=lambda m, n=name: f"{n}, step {number}: {m}")
+            torch.testing.assert_close(
+                got, want, atol=1e-5, rtol=1e-5, msg=lambda m, n=name: f"{n}, step {number}: {m}"
+            )

@@ -237,7 +237,8 @@ class ChoppedTransfer(BufferedTransfer):
             fast = rates[torch.from_numpy(positions - 1)].float()
             buffer = buffer * fast * (self.devices[1].weight_granularity / g_a)
         alpha = rates.new_tensor(self.transfer_rate(0, rate), dtype=torch.float32)
-        return (alpha / buffer).expand(len(positions))[:, None]
+        largest = torch.finfo(torch.float32).max  # a fast rate that underflows must not make the buffer infinite
+        return (alpha / buffer).clamp(max=largest).expand(len(positions))[:, None]
 
     def steps(
         self, k: int, values: Tensor, reads: Reads, positions: Integers, signs: Signs, rate: float, rates: Tensor

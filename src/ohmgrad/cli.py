@@ -1,0 +1,221 @@
+"""The command line: ``ohmgrad compare`` and ``ohmgrad tune``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+try:
+    import typer
+except ImportError:
+    raise SystemExit("ohmgrad: the command line needs more packages: pip install 'ohmgrad[lab]'") from None
+
+from ohmgrad import __version__
+from ohmgrad.errors import OhmgradError
+from ohmgrad.lab import compare as comparing
+from ohmgrad.lab import console as show
+from ohmgrad.lab import tune as tuning
+from ohmgrad.lab.settings import RULES, Setting, parse
+from ohmgrad.lab.storage import read_json
+
+app = typer.Typer(
+    help="Train neural networks in simulated analog memory.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+DEFAULTS = Setting()
+
+
+def _option(name: str, text: str, default: Any = None) -> Any:
+    """An option whose values are those of the setting of that name."""
+
+    def read(given: str) -> Any:
+        try:
+            return parse(name, given)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    default = getattr(DEFAULTS, name, None) if default is None else default
+    if isinstance(default, tuple):
+        default = "all"
+    shown = "as tuned" if default is None else default
+    return typer.Option(
+        f"--{name.replace('_', '-')}",
+        parser=read,
+        metavar="VALUE",
+        help=f"{text}: {RULES[name].allowed}. Default: {shown}.",
+        show_default=False,
+    )
+
+
+Task = Annotated[Any, _option("task", "What is learned")]
+Algorithms = Annotated[Any, _option("algorithms", "Who learns it")]
+Device = Annotated[Any, _option("device", "Kind of resistive cell")]
+States = Annotated[Any, _option("states", "Steps between the bounds of a cell")]
+Gamma = Annotated[Any, _option("gamma", "Share of A in the visible weight of the residual rules")]
+Epochs = Annotated[Any, _option("epochs", "Passes through the training samples")]
+Seeds = Annotated[Any, _option("seeds", "How many seeds")]
+BatchSize = Annotated[Any, _option("batch_size", "Samples of a mini-batch")]
+Workers = Annotated[Any, _option("workers", "Runs at the same time", default="one for each core")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")]
+GO_ON = ("--resume", "--overwrite")
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"ohmgrad {__version__}")
+        raise typer.Exit()
+
+
+@app.command()
+def compare(
+    task: Task = None,
+    algorithms: Algorithms = None,
+    device: Device = None,
+    states: States = None,
+    gamma: Gamma = None,
+    epochs: Epochs = None,
+    seeds: Seeds = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    tuned: Annotated[
+        Path | None, typer.Option(help="A file that `ohmgrad tune` wrote. Default: the packaged one.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("ohmgrad-compare"),
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train one network with several algorithms on the same imperfect cells, and show how they differ."""
+    from rich.console import Console
+
+    from ohmgrad.lab.plots import draw_comparison
+
+    given = {
+        "task": task, "algorithms": algorithms, "device": device, "states": states, "gamma": gamma,
+        "epochs": epochs, "seeds": seeds, "batch_size": batch_size,
+    }  # fmt: skip
+    given = {name: value for name, value in given.items() if value is not None}
+    _require_one(resume, overwrite)
+    if resume:
+        comparison = comparing.Comparison.resume(out, given)
+    else:
+        hyperparameters = tuning.recorded() if tuned is None else read_json(tuned)
+        comparison = comparing.Comparison.start(Setting(**given), hyperparameters, out, overwrite)
+    console = Console()
+    jobs = comparison.remaining()
+    kept = len(comparison.jobs) - len(jobs)
+    try:
+        show.follow(jobs, workers or _cores(), comparison.save, console, "comparison", lines=True, kept=kept)
+        comparison.write_summary()
+        show.show_comparison(comparison, console)
+        with console.status("drawing"):
+            pictures = draw_comparison(comparison)
+    except KeyboardInterrupt:
+        kept = len(comparison.jobs) - len(comparison.remaining())
+        comparison.write_summary()
+        again = f"ohmgrad compare --resume --out {shlex.quote(str(out))}"
+        console.print(
+            f"Stopped. {kept} of {len(comparison.jobs)} runs are kept in {out}. Go on with: {again}", soft_wrap=True
+        )
+        raise typer.Exit(130) from None
+    for what, path in pictures.items():
+        console.print(f"{what + ':':<23} {path}", highlight=False, soft_wrap=True)
+    console.print(f"{'numbers:':<23} {out / 'summary.json'} and {out / 'runs'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def tune(
+    context: typer.Context,
+    task: Task = None,
+    algorithms: Algorithms = None,
+    device: Device = None,
+    states: States = None,
+    epochs: Epochs = None,
+    seeds: Seeds = None,
+    batch_size: BatchSize = None,
+    trials: Annotated[Any, _option("trials", "Trials of every algorithm", default=20)] = 20,
+    workers: Workers = None,
+    out: Annotated[Path, typer.Option(help="File of the outcome, for `ohmgrad compare --tuned`.")] = Path("tuned.json"),
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Search the hyperparameters of every algorithm with one budget, on the training part alone."""
+    from rich.console import Console
+
+    given = {
+        "task": task, "algorithms": algorithms, "device": device, "states": states, "epochs": epochs,
+        "seeds": seeds, "batch_size": batch_size,
+    }  # fmt: skip
+    _require_one(resume, overwrite)
+    setting = Setting(**{name: value for name, value in given.items() if value is not None})
+    search = tuning.Search(setting, trials, out, resume, overwrite)
+    console = Console()
+    try:
+        for title, jobs in (("first round", search.first_round), ("second round", search.second_round)):
+            show.follow(jobs(), workers or _cores(), _timed(search), console, title, lines=False)
+    except KeyboardInterrupt:
+        again = shlex.join(["ohmgrad", *(word for word in context.obj if word not in GO_ON), "--resume"])
+        console.print(f"Stopped. The scores so far are kept in {out}. Go on with: {again}", soft_wrap=True)
+        raise typer.Exit(130) from None
+    show.show_search(search, console)
+    console.print(f"all trials: {out}", highlight=False, soft_wrap=True)
+
+
+def _timed(search: tuning.Search) -> Callable[[Any, dict[str, Any]], None]:
+    """Keep records in a search and count the time that passes between them."""
+    last = time.perf_counter()
+
+    def keep(job: Any, record: dict[str, Any]) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        search.save(job, record, now - last)
+        last = now
+
+    return keep
+
+
+def _require_one(resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise typer.BadParameter("give --resume or --overwrite, not both.")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; a mistake of the user gives one line on standard error and exit code 2."""
+    command, arguments = typer.main.get_command(app), sys.argv[1:] if arguments is None else arguments
+    try:
+        return int(command.main(arguments, prog_name="ohmgrad", standalone_mode=False, obj=arguments) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except OhmgradError as error:
+        return _mistake(str(error))
+    except OSError as error:
+        return _mistake(f"{error.strerror or error}: {error.filename or ''}")
+    except Exception as error:
+        # typer's own complaints about options; what class they have depends on its version
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()
+        return _mistake(message if "give" in message else f"{message} See: ohmgrad --help or ohmgrad COMMAND --help.")
+
+
+def _mistake(message: str) -> int:
+    print(f"ohmgrad: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Experiments over the library: tasks, recipes of every algorithm, comparison, tuning and their pictures."""

@@ -1,0 +1,186 @@
+"""A comparison of algorithms in a folder: one JSON file for every finished run, so it can stop and go on."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ohmgrad.errors import ConfigError
+from ohmgrad.lab.recipes import RECIPES
+from ohmgrad.lab.settings import Setting
+from ohmgrad.lab.storage import read_json, versions, write_json
+from ohmgrad.lab.training import Job
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One algorithm of the summary; means over its finished runs."""
+
+    algorithm: str
+    title: str
+    runs: int
+    accuracy: float
+    """Mean test accuracy after the last epoch."""
+    spread: float | None
+    """Sample standard deviation of that accuracy over seeds; None with fewer than two runs."""
+    pulses_a: float | None
+    """Pulses sent to the fast arrays; None if there are none."""
+    pulses_c: float | None
+    """Pulses sent to the slow arrays, or to the only ones; None for floating point."""
+    seconds: float
+    """Wall-clock seconds of a run, on one thread."""
+    diverged: int
+    """Runs whose loss stopped being a number."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A setting, the tuned settings of every algorithm, and the folder of the results."""
+
+    setting: Setting
+    knobs: Mapping[str, dict[str, float]]
+    tuned_for: Mapping[str, Any]
+    """What the knobs were tuned for: task, device, states, batch size."""
+    folder: Path
+
+    @classmethod
+    def start(cls, setting: Setting, tuned: Mapping[str, Any], folder: Path, overwrite: bool = False) -> Comparison:
+        """A new comparison.
+
+        :param tuned: content of a tuning file (:mod:`ohmgrad.lab.tune`).
+        :raises ConfigError: the folder holds an earlier comparison and ``overwrite`` is not set, or the tuning file
+            lacks an algorithm.
+        """
+        if (folder / "setting.json").exists():
+            if not overwrite:
+                raise ConfigError(
+                    f"{folder} holds an earlier comparison: go on with it (--resume), replace it (--overwrite) "
+                    "or choose another folder (--out)."
+                )
+            for path in (folder / "runs").glob("*.json"):
+                path.unlink()
+        missing = [name for name in setting.algorithms if name not in tuned["best"]]
+        if missing:
+            raise ConfigError(f"The tuning file knows nothing of {', '.join(missing)}. Tune them: ohmgrad tune.")
+        knobs = {name: dict(tuned["best"][name]) for name in setting.algorithms}
+        for name, values in knobs.items():
+            if setting.gamma is not None and "gamma" in RECIPES[name].space:
+                values["gamma"] = setting.gamma
+        comparison = cls(setting, knobs, tuned["setting"], folder)
+        content = {"setting": setting.plain(), "knobs": knobs, "tuned_for": tuned["setting"], "versions": versions()}
+        write_json(folder / "setting.json", content)
+        return comparison
+
+    @classmethod
+    def resume(cls, folder: Path, given: Mapping[str, Any]) -> Comparison:
+        """The comparison in a folder; whatever is ``given`` must agree with it.
+
+        :raises ConfigError: there is none, or ``given`` contradicts it.
+        """
+        if not (folder / "setting.json").exists():
+            raise ConfigError(
+                f"{folder} holds no comparison to go on with. Leave out --resume, or name its folder with --out."
+            )
+        plain = read_json(folder / "setting.json")
+        setting = Setting.from_plain(plain["setting"])
+        for field in fields(Setting):
+            name, value = field.name, getattr(setting, field.name)
+            if name in given and given[name] != value:
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} contradicts the comparison in {folder}, which has {_shown(value)}. "
+                    "Leave it out, or choose another folder (--out)."
+                )
+        return cls(setting, plain["knobs"], plain["tuned_for"], folder)
+
+    @property
+    def title(self) -> str:
+        """Task, device and length in one line."""
+        setting = self.setting
+        return (
+            f"{setting.task}, {setting.device} cells with {setting.states} states, {setting.epochs} epochs, "
+            f"batch size {setting.batch_size}"
+        )
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every run, seed by seed, so that an early stop leaves all algorithms with equally many."""
+        setting = self.setting
+        return [
+            Job(
+                algorithm=algorithm,
+                seed=seed,
+                task=setting.task,
+                device=setting.device,
+                states=setting.states,
+                epochs=setting.epochs,
+                batch_size=setting.batch_size,
+                knobs=dict(self.knobs[algorithm]),
+            )
+            for seed in range(setting.seeds)
+            for algorithm in setting.algorithms
+        ]
+
+    def path(self, job: Job) -> Path:
+        """Where the record of a run is kept."""
+        return self.folder / "runs" / f"{job.algorithm}-seed{job.seed}.json"
+
+    def remaining(self) -> list[Job]:
+        """Runs without a record."""
+        return [job for job in self.jobs if not self.path(job).exists()]
+
+    def save(self, job: Job, record: Record) -> None:
+        """Keep the record of a finished run."""
+        write_json(self.path(job), record | {"versions": versions()})
+
+    def records(self, algorithm: str) -> list[Record]:
+        """Records of the finished runs of an algorithm, seed by seed."""
+        return [
+            read_json(self.path(job)) for job in self.jobs if job.algorithm == algorithm and self.path(job).exists()
+        ]
+
+    def rows(self) -> Iterator[Row]:
+        """The summary of every algorithm that has a finished run."""
+        for algorithm in self.setting.algorithms:
+            if records := self.records(algorithm):
+                yield _row(algorithm, records)
+
+    def write_summary(self) -> None:
+        """Write ``summary.json``: the rows beside setting, tuned settings and versions."""
+        write_json(
+            self.folder / "summary.json",
+            {
+                "setting": self.setting.plain(),
+                "knobs": dict(self.knobs),
+                "tuned_for": dict(self.tuned_for),
+                "finished_runs": len(self.jobs) - len(self.remaining()),
+                "all_runs": len(self.jobs),
+                "algorithms": [vars(row) for row in self.rows()],
+                "versions": versions(),
+            },
+        )
+
+
+def _row(algorithm: str, records: list[Record]) -> Row:
+    last = [record["epochs"][-1] for record in records]
+    accuracies = [epoch["accuracy"] for epoch in last]
+    arrays = RECIPES[algorithm].arrays
+    return Row(
+        algorithm=algorithm,
+        title=RECIPES[algorithm].title,
+        runs=len(records),
+        accuracy=statistics.fmean(accuracies),
+        spread=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        pulses_a=statistics.fmean(epoch["pulses_a"] for epoch in last) if arrays > 1 else None,
+        pulses_c=statistics.fmean(epoch["pulses_c"] for epoch in last) if arrays > 0 else None,
+        seconds=statistics.fmean(record["seconds"] for record in records),
+        diverged=sum(record["diverged"] for record in records),
+    )
+
+
+def _shown(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)

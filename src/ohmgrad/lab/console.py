@@ -1,0 +1,168 @@
+"""What the lab shows in a terminal: progress of every run with the time left, and tables of the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ohmgrad.lab import pool
+from ohmgrad.lab.compare import Comparison, Row
+from ohmgrad.lab.recipes import RECIPES
+from ohmgrad.lab.training import Epoch, Job
+from ohmgrad.lab.tune import Search, Trial
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+def follow(
+    jobs: Sequence[Job],
+    workers: int,
+    keep: Callable[[Job, dict[str, Any]], None],
+    console: Console,
+    title: str,
+    lines: bool,
+    kept: int = 0,
+) -> None:
+    """Run jobs and show how they go; ``keep`` is called with every record as soon as it is there.
+
+    :param kept: runs that were finished earlier; they are counted, not run.
+    :param lines: print a line for every finished run. Where there is no terminal to draw bars in, this is always done.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    if not jobs:
+        return
+    with Progress(*columns, console=console, speed_estimate_period=600, transient=True) as progress:
+        every = progress.add_task(
+            f"[bold]{title}", total=sum(job.epochs for job in jobs), note=_runs(kept, kept + len(jobs))
+        )
+        bars: dict[int, Any] = {}
+        finished = 0
+        for event in pool.run(jobs, workers):
+            job = jobs[event.index]
+            if event.news is None:
+                bars[event.index] = progress.add_task(job.title, total=job.epochs, note="starting")
+            elif isinstance(event.news, Epoch):
+                note = f"epoch {event.news.number} of {job.epochs}, {100 * event.news.accuracy:.1f} %"
+                progress.update(bars[event.index], completed=event.news.number, note=note)
+                progress.advance(every)
+            else:
+                keep(job, event.news)
+                finished += 1
+                missing = job.epochs - (len(event.news["epochs"]) - 1)
+                progress.update(every, advance=missing, note=_runs(kept + finished, kept + len(jobs)))
+                progress.remove_task(bars[event.index])
+                if lines or not console.is_terminal:
+                    console.print(f"{job.title:<36} {_outcome(event.news)}", highlight=False)
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the table of a comparison; it fits 80 characters."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    rows = list(comparison.rows())
+    best = max((row.accuracy for row in rows if row.algorithm != "fp"), default=None)
+    table = Table(
+        title=comparison.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("algorithm")
+    table.add_column("curve")
+    for name in ("test accuracy", "pulses to A", "pulses to C", "seconds"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row.title,
+            _sparkline(comparison, row.algorithm),
+            _accuracy(row),
+            _amount(row.pulses_a),
+            _amount(row.pulses_c),
+            f"{row.seconds:.1f}",
+            style="green" if row.accuracy == best else "",
+        )
+    console.print(table)
+    console.print(
+        "Mean and standard deviation over the seeds. Analog SGD has one array, counted under C; floating point has no "
+        "pulses. Seconds are those of one run.",
+        style="dim",
+        highlight=False,
+    )
+    if unlike := untuned(comparison):
+        console.print(f"Note: {unlike}", style="yellow", highlight=False)
+
+
+def show_search(search: Search, console: Console) -> None:
+    """Print the winners of a search."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(
+        title="Best hyperparameters", title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for name in ("algorithm", "validation accuracy", "hyperparameters"):
+        table.add_column(name, justify="right" if name == "validation accuracy" else "left")
+    for name in search.setting.algorithms:
+        best: Trial = search.best(name)
+        if best.scores:
+            knobs = ", ".join(f"{key} {value:g}" for key, value in best.knobs.items())
+            table.add_row(RECIPES[name].title, f"{100 * best.mean:.1f} %", knobs)
+    console.print(table)
+
+
+def untuned(comparison: Comparison) -> str | None:
+    """What differs from the setting that the hyperparameters were tuned for, in a sentence; None if nothing does."""
+    names = ("task", "device", "states", "batch_size")
+    now = comparison.setting.plain()
+    unlike = [
+        f"{name.replace('_', ' ')} {comparison.tuned_for[name]}"
+        for name in names
+        if comparison.tuned_for[name] != now[name]
+    ]
+    if not unlike:
+        return None
+    return f"the hyperparameters were tuned for {', '.join(unlike)}; `ohmgrad tune` finds those of this setting."
+
+
+def _outcome(record: dict[str, Any]) -> str:
+    text = f"{100 * record['epochs'][-1]['accuracy']:5.1f} %  {record['seconds']:6.1f} s"
+    return text + ("  diverged" if record["diverged"] else "")
+
+
+def _runs(finished: int, all_runs: int) -> str:
+    return f"{finished} of {all_runs} runs"
+
+
+def _accuracy(row: Row) -> str:
+    spread = "" if row.spread is None else f" ± {100 * row.spread:3.1f}"
+    lost = f" ({row.diverged} diverged)" if row.diverged else ""
+    return f"{100 * row.accuracy:.1f}{spread} %{lost}"
+
+
+def _amount(count: float | None) -> str:
+    """A count with three digits and a unit word."""
+    if count is None:
+        return "-"
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= unit:
+            return f"{count / unit:.3g}{name}"
+    return f"{count:.0f}"
+
+
+def _sparkline(comparison: Comparison, algorithm: str) -> str:
+    """The mean learning curve in eight characters at most, from 0 to 100 %."""
+    runs: Iterable[list[float]] = (
+        [epoch["accuracy"] for epoch in record["epochs"]] for record in comparison.records(algorithm)
+    )
+    means = [sum(values) / len(values) for values in zip(*runs, strict=False)]
+    picked = [means[round(i * (len(means) - 1) / 7)] for i in range(8)] if len(means) > 8 else means
+    return "".join(SPARKS[min(len(SPARKS) - 1, int(value * len(SPARKS)))] for value in picked)

@@ -1,0 +1,39 @@
+"""Pictures of the lab: learning curves, the arrays of a layer, the response of a cell."""
+
+from pathlib import Path
+
+from ohmgrad.lab.cells import CELLS, make_cell
+from ohmgrad.lab.compare import Comparison
+from ohmgrad.lab.plots.arrays import draw_arrays
+from ohmgrad.lab.plots.curves import draw_curves
+from ohmgrad.lab.plots.response import draw_response
+from ohmgrad.lab.response import measure_response
+from ohmgrad.lab.storage import write_json
+
+__all__ = ["draw_arrays", "draw_comparison", "draw_curves", "draw_response"]
+
+CELLS_MEASURED = 400
+"""Cells whose response is measured."""
+
+
+def draw_comparison(comparison: Comparison) -> dict[str, Path]:
+    """Draw everything about a comparison into its folder; gives the pictures by what they show.
+
+    The numbers behind ``device.png`` go to ``device.json``; those of the others are in the records of the runs.
+    """
+    setting, folder = comparison.setting, comparison.folder
+    records = {row.algorithm: comparison.records(row.algorithm) for row in comparison.rows()}
+    pictures = {
+        "learning curves": folder / "curves.png",
+        "A, C and W": folder / "arrays.png",
+        "response of the cells": folder / "device.png",
+    }
+    seeds = f"{setting.seeds} seed{'s' if setting.seeds > 1 else ''}"
+    curves, arrays, device = pictures.values()
+    draw_curves(records, f"{comparison.title}, {seeds}", curves)
+    draw_arrays({name: runs[0] for name, runs in records.items()}, f"{comparison.title}, seed 0", arrays)
+    response = measure_response(make_cell(setting.device, setting.states), CELLS_MEASURED)
+    cells = f"{setting.device} cells with {setting.states} states: {CELLS[setting.device]}"
+    draw_response(response, cells, device)
+    write_json(folder / "device.json", response.plain())
+    return pictures

@@ -1,0 +1,87 @@
+"""Learning curves of a comparison, and where every seed ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ohmgrad.lab.plots.style import INK, LINES, new_figure, save, tidy
+from ohmgrad.lab.recipes import RECIPES
+
+TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
+CLOSEST = 2e-3
+"""Accuracies are drawn as if at least this share of the answers were wrong."""
+
+
+def draw_curves(records: Mapping[str, Sequence[dict[str, Any]]], subtitle: str, path: Path) -> None:
+    """Draw test accuracy over epochs (left: mean, band from the worst to the best seed) and at the end (right).
+
+    The axis is logarithmic in the share of wrong answers: 90, 99 and 99.9 % are equally far apart.
+
+    :param records: records of the finished runs by algorithm.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(11, 5.7, "Learning curves", subtitle)
+    left = figure.add_axes((0.065, 0.175, 0.5, 0.65))
+    right = figure.add_axes((0.7, 0.175, 0.275, 0.65))
+    ends = {}
+    for name, runs in records.items():
+        colour, dash = LINES[name]
+        length = min(len(run["epochs"]) for run in runs)
+        curves = np.array([[epoch["accuracy"] for epoch in run["epochs"][:length]] for run in runs])
+        epochs = np.arange(length)
+        left.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.12, linewidth=0)
+        left.plot(epochs, curves.mean(axis=0), color=colour, linestyle=dash, linewidth=1.8, label=RECIPES[name].title)
+        ends[name] = np.array([run["epochs"][-1]["accuracy"] for run in runs])
+    for row, (name, values) in enumerate(ends.items()):
+        colour, _ = LINES[name]
+        right.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.45, markersize=6, markeredgewidth=0)
+        right.plot(values.mean(), row, "|", color=colour, markersize=18, markeredgewidth=2.2)
+        right.annotate(
+            f"{100 * values.mean():.1f}",
+            (values.mean(), row),
+            (0, 11),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=INK,
+        )
+    lowest = min(float(values.min()) for values in ends.values())
+    start = min(run["epochs"][0]["accuracy"] for runs in records.values() for run in runs)
+    _accuracy_axis(left.yaxis, left.set_yscale, left.set_ylim, min(start, lowest))
+    _accuracy_axis(right.xaxis, right.set_xscale, right.set_xlim, lowest - 0.3 * (1 - lowest))
+    tidy(left, "mean over seeds; band: worst to best seed")
+    tidy(right, "last epoch; dots: seeds, bar: mean")
+    left.set_xlabel("epoch", fontsize=9)
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.set_ylabel("test accuracy (%)", fontsize=9)
+    left.margins(x=0.01)
+    figure.legend(loc="lower left", bbox_to_anchor=(0.055, 0.012), fontsize=8.5, frameon=False, ncols=len(ends))
+    right.set_xlabel("test accuracy (%)", fontsize=9)
+    right.set_yticks(range(len(ends)), [RECIPES[name].title for name in ends], fontsize=9)
+    for label, name in zip(right.get_yticklabels(), ends, strict=True):
+        label.set_color(LINES[name][0])
+    right.set_ylim(len(ends) - 0.4, -0.7)
+    right.grid(axis="y", visible=False)
+    save(figure, path)
+
+
+def _accuracy_axis(axis: Any, set_scale: Any, set_limits: Any, lowest: float) -> None:
+    def forward(accuracy: Any) -> Any:
+        return -np.log(np.maximum(1 - np.asarray(accuracy), CLOSEST))
+
+    def backward(height: Any) -> Any:
+        return 1 - np.exp(-np.asarray(height))
+
+    from matplotlib.ticker import NullLocator
+
+    set_scale("function", functions=(forward, backward))
+    lowest = max(0.0, lowest)
+    shown = [tick for tick in TICKS if tick >= lowest]
+    axis.set_ticks([*shown, 1 - CLOSEST], [*(f"{100 * tick:g}" for tick in shown), "100"])
+    axis.set_minor_locator(NullLocator())
+    set_limits(lowest, 1 - CLOSEST)

@@ -1,0 +1,110 @@
+"""Many jobs at once, in processes of one thread each, told as one stream of events."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ohmgrad.errors import OhmgradError
+from ohmgrad.lab.training import Epoch, Job, train
+
+
+class JobError(OhmgradError, RuntimeError):
+    """A job could not be run to its end."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to the job with index ``index``."""
+
+    index: int
+    news: Epoch | dict[str, Any] | None
+    """None: it started; an epoch; or the record of a finished job."""
+
+
+def run(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+    """Run every job and tell what happens, in the order in which it happens.
+
+    :param workers: number of processes; 1 runs in this one. The records do not depend on it: every job is seeded
+        by itself and computed by one thread.
+
+    Closing the iterator, or an exception such as Ctrl-C in its consumer, ends the processes.
+    """
+    if workers == 1 or len(jobs) <= 1:
+        yield from _here(jobs)
+    else:
+        yield from _in_processes(jobs, min(workers, len(jobs)))
+
+
+def _here(jobs: Sequence[Job]) -> Iterator[Event]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for index, job in enumerate(jobs):
+            yield Event(index, None)
+            for news in train(job):
+                yield Event(index, news)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+    context = multiprocessing.get_context("spawn")
+    todo, events = context.Queue(), context.Queue()
+    for item in (*enumerate(jobs), *[None] * workers):
+        todo.put(item)
+    processes = [context.Process(target=_work, args=(todo, events), daemon=True) for _ in range(workers)]
+    try:
+        for process in processes:
+            process.start()
+        finished = 0
+        while finished < len(jobs):
+            try:
+                event = events.get(timeout=0.5)
+            except queue.Empty:
+                _require_alive(processes)
+                continue
+            if isinstance(event, str):
+                raise JobError(event)
+            finished += isinstance(event.news, dict)
+            yield event
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+        for channel in (todo, events):
+            channel.cancel_join_thread()
+            channel.close()
+
+
+def _require_alive(processes: Sequence[Any]) -> None:
+    for process in processes:
+        if process.exitcode not in (None, 0):
+            raise JobError(
+                f"A worker process was ended from outside (exit code {process.exitcode}), perhaps for want of memory. "
+                "Use fewer workers and --resume."
+            )
+
+
+def _work(todo: Any, events: Any) -> None:
+    """The life of a worker process: Ctrl-C is the business of its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    while (item := todo.get()) is not None:
+        index, job = item
+        events.put(Event(index, None))
+        try:
+            for news in train(job):
+                events.put(Event(index, news))
+        except OhmgradError as error:
+            events.put(f"{job.title}: {error}")
+        except Exception:
+            events.put(f"{job.title} failed:\n{traceback.format_exc()}")

@@ -1,0 +1,75 @@
+"""How the cells of a device answer to pulses: up and down, and in turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ohmgrad.configs import SingleRPUConfig, UpdateParameters
+from ohmgrad.nn import AnalogLinear
+
+POINTS = 80
+"""Points of a curve for one train of pulses."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """Weights of a row of cells, [points, cells], in normalised weight units."""
+
+    each: int
+    """Pulses, or pairs of pulses, between two points."""
+    phase: int
+    """Pulses of one train."""
+    trains: Tensor
+    """From 0: a train up, one down, one up, one down."""
+    pairs: Tensor
+    """From the upper bound: one pulse up, one down, in turns. A cell drifts to its symmetry point, where both steps
+    are equal."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values, four digits."""
+        rounded = {
+            name: [[float(f"{value:.4g}") for value in row] for row in matrix.tolist()]
+            for name, matrix in (("trains", self.trains), ("pairs", self.pairs))
+        }
+        return {"pulses_between_points": self.each, "pulses_of_a_train": self.phase, **rounded}
+
+
+def measure_response(device: Any, cells: int, seed: int = 0) -> Response:
+    """Send pulses to a row of ``cells`` new cells of a device; one and a half times its number of states in a train."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        row = _Row(device, cells)
+    each = max(1, round(1.5 * device.num_states / POINTS))
+    steps = max(2, round(1.5 * device.num_states) // each)
+    trains = [row.weights()]
+    for gradient in (-1.0, 1.0, -1.0, 1.0):
+        for _ in range(steps):
+            trains.append(row.send([gradient] * each))
+    pairs = [row.send([-1.0] * (2 * steps * each))]
+    for _ in range(POINTS):
+        pairs.append(row.send([-1.0, 1.0] * each))
+    return Response(each, steps * each, torch.stack(trains), torch.stack(pairs))
+
+
+class _Row:
+    """A row of cells; trains of one slot at full probability deliver exactly one pulse for each sample."""
+
+    def __init__(self, device: Any, cells: int) -> None:
+        update = UpdateParameters(desired_bl=1, update_management=False, update_bl_management=False)
+        config = SingleRPUConfig(device=device, update=update)
+        self.tile = AnalogLinear(cells, 1, bias=False, rpu_config=config).tile
+        self.tile.set_weights(torch.zeros(1, cells))
+        self.tile.set_learning_rate(device.weight_granularity)
+
+    def send(self, gradients: list[float]) -> Tensor:
+        """Send one pulse for each gradient, upwards if it is negative; gives the weights after them."""
+        self.tile.update(torch.ones(len(gradients), self.tile.in_size), torch.tensor(gradients).reshape(-1, 1))
+        return self.weights()
+
+    def weights(self) -> Tensor:
+        """The weight of every cell, [cells]."""
+        return self.tile.get_weights().reshape(-1)

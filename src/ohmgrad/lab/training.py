@@ -1,0 +1,177 @@
+"""One training run, from a job to a record, told epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ohmgrad.errors import TileError
+from ohmgrad.lab import tasks
+from ohmgrad.lab.cells import make_cell
+from ohmgrad.lab.recipes import RECIPES
+from ohmgrad.nn import AnalogLinear
+from ohmgrad.optim import AnalogSGD
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run: with equal jobs, runs are equal bit for bit."""
+
+    algorithm: str
+    seed: int
+    task: str
+    device: str
+    states: int
+    epochs: int
+    batch_size: int
+    knobs: dict[str, float]
+    held_out: str = "test"
+    label: str = ""
+    """Name of the run among others."""
+
+    @property
+    def title(self) -> str:
+        """The run in words."""
+        return self.label or f"{RECIPES[self.algorithm].title}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The state of a run after an epoch (0: before training)."""
+
+    number: int
+    accuracy: float
+    """Share of right answers on the held-out samples."""
+    loss: float
+    """Cross entropy on the held-out samples (nats)."""
+    train_loss: float
+    """Mean cross entropy over the training samples during the epoch (nats)."""
+    pulses_a: int
+    """Pulses that the fast arrays received so far."""
+    pulses_c: int
+    """Pulses that the slow arrays, or the only ones, received so far."""
+
+
+def network(task: tasks.Task, samples: tasks.Samples, config: Any) -> nn.Sequential:
+    """``inputs - hidden (tanh) - classes`` with analog weights and digital biases."""
+    return nn.Sequential(
+        AnalogLinear(samples.features, task.hidden, bias=True, rpu_config=config),
+        nn.Tanh(),
+        AnalogLinear(task.hidden, samples.classes, bias=True, rpu_config=config),
+    )
+
+
+def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
+    """Run a job: yields an :class:`Epoch` after each, and at last the record (JSON values).
+
+    A run that diverges (a loss that is no longer a number) ends early; its record says so.
+    """
+    recipe, task = RECIPES[job.algorithm], tasks.TASKS[job.task]
+    samples = tasks.load(task, job.held_out)
+    config = recipe.build(make_cell(job.device, job.states), job.knobs)
+    _warm_up(task, samples, config, job)
+    torch.manual_seed(job.seed)
+    model = network(task, samples, config)
+    optimizer = AnalogSGD(model.named_parameters(), lr=job.knobs["lr"])
+    order = torch.Generator().manual_seed(job.seed)
+    history = [_measure(0, model, samples, math.nan, recipe.arrays)]
+    started, diverged = time.perf_counter(), False
+    for number in range(1, job.epochs + 1):
+        try:
+            mean = _epoch(model, optimizer, samples, job.batch_size, order)
+            epoch = _measure(number, model, samples, mean, recipe.arrays)
+        except (TileError, FloatingPointError):
+            diverged = True
+            break
+        history.append(epoch)
+        yield epoch
+    yield {
+        "job": asdict(job),
+        "config": config.describe(),
+        "epochs": [_plain(epoch) for epoch in history],
+        "diverged": diverged,
+        "layer": {name: _rounded(matrix) for name, matrix in arrays_of(model[0]).items()},
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+def record_of(job: Job) -> dict[str, Any]:
+    """The record of a run, without the telling."""
+    *_, record = train(job)
+    assert isinstance(record, dict)
+    return record
+
+
+def arrays_of(layer: nn.Module) -> dict[str, Tensor]:
+    """The arrays of a layer, [out, in] each: ``A`` (fast; signs of the choppers undone), ``C`` (slow), ``W`` (visible).
+
+    A layer without a fast array has ``W`` alone.
+    """
+    assert isinstance(layer, AnalogLinear)
+    hidden, state = layer.tile.get_hidden_parameters(), layer.tile.algorithm_state()
+    arrays = {"W": layer.tile.get_weights()}
+    if "hidden_weights_1" in hidden:
+        fast = hidden["hidden_weights_0"].clone()
+        if "in_chopper" in state:
+            fast *= 1.0 - 2.0 * state["in_chopper"].to(fast).reshape(1, -1)
+            fast *= 1.0 - 2.0 * state["out_chopper"].to(fast).reshape(-1, 1)
+        arrays = {"A": fast, "C": hidden["hidden_weights_1"], **arrays}
+    return {name: matrix.detach() for name, matrix in arrays.items()}
+
+
+def _epoch(
+    model: nn.Module, optimizer: torch.optim.Optimizer, samples: tasks.Samples, batch: int, order: torch.Generator
+) -> float:
+    """Train on every sample once, in random order; gives the mean loss."""
+    total = 0.0
+    for chosen in torch.randperm(len(samples.y_train), generator=order).split(batch):
+        loss = nn.functional.cross_entropy(model(samples.x_train[chosen]), samples.y_train[chosen])
+        total += _finite(loss) * len(chosen)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return total / len(samples.y_train)
+
+
+@torch.no_grad()
+def _measure(number: int, model: nn.Sequential, samples: tasks.Samples, train_loss: float, arrays: int) -> Epoch:
+    model.eval()
+    answers = model(samples.x_eval)
+    loss = _finite(nn.functional.cross_entropy(answers, samples.y_eval))
+    accuracy = float((answers.argmax(dim=1) == samples.y_eval).float().mean())
+    model.train()
+    counts = [module.tile.pulse_counts() for module in model if isinstance(module, AnalogLinear)] if arrays else []
+    fast = sum(int(layer[0].sum()) for layer in counts) if arrays > 1 else 0
+    slow = sum(int(layer[-1].sum()) for layer in counts)
+    return Epoch(number, round(accuracy, 6), loss, train_loss, fast, slow)
+
+
+def _finite(loss: Tensor) -> float:
+    value = loss.item()
+    if not math.isfinite(value):
+        raise FloatingPointError("the loss is not a number")
+    return value
+
+
+def _warm_up(task: tasks.Task, samples: tasks.Samples, config: Any, job: Job) -> None:
+    """Train a throw-away network for one batch, so that compilation is not in the seconds of the run."""
+    model = network(task, samples, config)
+    optimizer = AnalogSGD(model.named_parameters(), lr=job.knobs["lr"])
+    nn.functional.cross_entropy(model(samples.x_train[:8]), samples.y_train[:8]).backward()
+    optimizer.step()
+
+
+def _plain(epoch: Epoch) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(epoch).items()
+    }
+
+
+def _rounded(matrix: Tensor) -> list[list[float]]:
+    return [[float(f"{value:.4g}") for value in row] for row in matrix.tolist()]

@@ -1,0 +1,180 @@
+"""The search for hyperparameters: the same small budget for every algorithm, on the training part alone.
+
+A search has two rounds. First every algorithm gets the same number of trials, spread evenly over its ranges
+(Latin hypercube), one seed each. Then its best few are trained with more seeds, and the best mean wins. The score is
+the accuracy on a validation slice of the training part, averaged over the last epochs; the test part is not touched.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ohmgrad.errors import ConfigError
+from ohmgrad.lab.recipes import RECIPES
+from ohmgrad.lab.settings import Setting
+from ohmgrad.lab.storage import read_json, versions, write_json
+from ohmgrad.lab.training import Job
+
+FINALISTS = 3
+"""Trials of an algorithm that reach the second round."""
+LAST_EPOCHS = 3
+"""Epochs whose accuracy is averaged to a score."""
+SEARCH_SEED = 1
+"""Seed of the trials' hyperparameters."""
+
+
+@dataclass
+class Trial:
+    """Hyperparameters of an algorithm and the score they reached with every seed that was tried."""
+
+    algorithm: str
+    number: int
+    knobs: dict[str, float]
+    scores: dict[str, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean score over the seeds that were tried."""
+        return statistics.fmean(self.scores.values())
+
+
+class Search:
+    """A search in a file, which is written again after every training run.
+
+    :param setting: task, device, states, batch size and epochs of every trial; its number of seeds is that of the
+        second round.
+    :param trials: trials of every algorithm in the first round.
+    :param path: the file.
+    :param resume: take over the scores that the file holds already.
+    :raises ConfigError: the file holds another search, or ``resume`` is not set and it holds any.
+    """
+
+    def __init__(
+        self, setting: Setting, trials: int, path: Path, resume: bool = False, overwrite: bool = False
+    ) -> None:
+        self.setting, self.path = setting, path
+        self.trials = [trial for name in setting.algorithms for trial in draw_trials(name, trials)]
+        self.seconds = 0.0
+        if path.exists() and not overwrite:
+            if not resume:
+                raise ConfigError(
+                    f"{path} exists: go on with it (--resume), replace it (--overwrite) or choose another file (--out)."
+                )
+            self._take_over(read_json(path))
+
+    def first_round(self) -> list[Job]:
+        """What is left of the first round: one seed for every trial."""
+        return [self._job(trial, 0) for trial in self.trials if "0" not in trial.scores]
+
+    def second_round(self) -> list[Job]:
+        """What is left of the second round, once the first is complete: more seeds for the best of every algorithm."""
+        return [
+            self._job(trial, seed)
+            for name in self.setting.algorithms
+            for trial in self._finalists(name)
+            for seed in range(1, self.setting.seeds)
+            if str(seed) not in trial.scores
+        ]
+
+    def best(self, algorithm: str) -> Trial:
+        """The winner of an algorithm: the highest mean score among those with most seeds, then the lowest number."""
+        return max(self._of(algorithm), key=lambda trial: (len(trial.scores), trial.mean if trial.scores else 0.0))
+
+    def save(self, job: Job, record: Mapping[str, Any], seconds: float = 0.0) -> None:
+        """Note the score of a finished run and write the file."""
+        trial = next(t for t in self.trials if t.algorithm == job.algorithm and t.knobs == job.knobs)
+        trial.scores[str(job.seed)] = score(record)
+        self.seconds += seconds
+        self.write()
+
+    def write(self) -> None:
+        """Write everything known so far."""
+        complete = not self.first_round() and not self.second_round()
+        write_json(
+            self.path,
+            {
+                "what": "Hyperparameters found by `ohmgrad tune`; scores are validation accuracies.",
+                "setting": self.setting.plain(),
+                "trials_per_algorithm": len(self.trials) // len(self.setting.algorithms),
+                "finalists": FINALISTS,
+                "complete": complete,
+                "wall_seconds": round(self.seconds, 1),
+                "versions": versions(),
+                "best": {name: self.best(name).knobs for name in self.setting.algorithms},
+                "scores": {
+                    name: round(self.best(name).mean, 6) for name in self.setting.algorithms if self.best(name).scores
+                },
+                "spaces": {name: _plain_space(name) for name in self.setting.algorithms},
+                "trials": [vars(trial) for trial in self.trials],
+            },
+        )
+
+    def _of(self, algorithm: str) -> Iterator[Trial]:
+        return (trial for trial in self.trials if trial.algorithm == algorithm)
+
+    def _finalists(self, algorithm: str) -> list[Trial]:
+        return sorted(self._of(algorithm), key=lambda trial: -trial.scores["0"])[:FINALISTS]
+
+    def _job(self, trial: Trial, seed: int) -> Job:
+        setting = self.setting
+        return Job(
+            algorithm=trial.algorithm,
+            seed=seed,
+            task=setting.task,
+            device=setting.device,
+            states=setting.states,
+            epochs=setting.epochs,
+            batch_size=setting.batch_size,
+            knobs=trial.knobs,
+            held_out="validation",
+            label=f"{RECIPES[trial.algorithm].title}, trial {trial.number}, seed {seed}",
+        )
+
+    def _take_over(self, known: Mapping[str, Any]) -> None:
+        drawn = [(trial.algorithm, trial.number, trial.knobs) for trial in self.trials]
+        kept = [(trial["algorithm"], trial["number"], trial["knobs"]) for trial in known["trials"]]
+        if known["setting"] != self.setting.plain() or drawn != kept:
+            raise ConfigError(f"{self.path} holds a search with other options. Give the same, or another file (--out).")
+        for trial, old in zip(self.trials, known["trials"], strict=True):
+            trial.scores = dict(old["scores"])
+        self.seconds = known["wall_seconds"]
+
+
+def draw_trials(algorithm: str, count: int) -> list[Trial]:
+    """Hyperparameters of ``count`` trials, spread evenly over every range of the algorithm."""
+    space = RECIPES[algorithm].space
+    random = np.random.default_rng([SEARCH_SEED, list(RECIPES).index(algorithm)])
+    shares = np.stack([(random.permutation(count) + random.random(count)) / count for _ in space], axis=1)
+    return [
+        Trial(
+            algorithm,
+            number,
+            {name: scale.at(share) for (name, scale), share in zip(space.items(), row, strict=True)},
+            {},
+        )
+        for number, row in enumerate(shares)
+    ]
+
+
+def score(record: Mapping[str, Any]) -> float:
+    """Mean accuracy of the last epochs; 0 for a run that diverged."""
+    if record["diverged"]:
+        return 0.0
+    return round(statistics.fmean(epoch["accuracy"] for epoch in record["epochs"][-LAST_EPOCHS:]), 6)
+
+
+def recorded() -> dict[str, Any]:
+    """The search whose outcome is part of the package: what ``ohmgrad compare`` uses unless told otherwise."""
+    with resources.as_file(resources.files("ohmgrad.lab") / "tuned.json") as path:
+        return dict(read_json(path))
+
+
+def _plain_space(algorithm: str) -> dict[str, Any]:
+    return {name: {type(scale).__name__: vars(scale)} for name, scale in RECIPES[algorithm].space.items()}

@@ -1,0 +1,57 @@
+"""Small configurations that many tests use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ohmgrad.configs import (
+    BufferedTransferCompound,
+    ChoppedTransferCompound,
+    DynamicTransferCompound,
+    IOParameters,
+    PulsedDevice,
+    RPUConfig,
+    SingleRPUConfig,
+    SoftBoundsDevice,
+    TransferCompound,
+    UnitCellRPUConfig,
+)
+
+COMPOUNDS: dict[str, Any] = {
+    "ttv1": TransferCompound,
+    "ttv2": BufferedTransferCompound,
+    "ttv3": ChoppedTransferCompound,
+    "ttv4": DynamicTransferCompound,
+}
+RULES = ("sgd", *COMPOUNDS)
+"""Every learning rule."""
+
+
+def steady(kind: type[PulsedDevice], **fields: Any) -> Any:
+    """A device whose cells are all alike and whose pulses are all alike, unless asked for."""
+    varied = {name: 0.0 for name in kind.model_fields if name.endswith("_dtod")}
+    return kind(**{**varied, "dw_min_std": 0.0, **fields})
+
+
+def rule(name: str, device: PulsedDevice | None = None, implementation: str = "auto", **fields: Any) -> RPUConfig:
+    """A configuration that trains by a rule, on coarse soft bounds unless another device is given.
+
+    Transfers happen after every second vector, so that in a few steps every part of a rule has acted. ``fields`` are
+    those of the compound.
+    """
+    device = SoftBoundsDevice(dw_min=0.02) if device is None else device
+    if name == "sgd":
+        config: RPUConfig = SingleRPUConfig(device=device)
+    else:
+        chopped = {"in_chop_prob": 0.4} if name in ("ttv3", "ttv4") else {}
+        fields = {"units_in_mbatch": False, "transfer_every": 2.0, "fast_lr": 1.0, **chopped, **fields}
+        config = UnitCellRPUConfig(device=COMPOUNDS[name](unit_cell_devices=[device, device], **fields))
+    config.runtime.implementation = implementation
+    return config
+
+
+def perfect(config: RPUConfig) -> RPUConfig:
+    """The same configuration with exact products."""
+    config.forward = IOParameters(is_perfect=True)
+    config.backward = IOParameters(is_perfect=True)
+    return config
