@@ -45,5 +45,5 @@ def test_a_trace_of_certain_pulses_agrees_with_the_reference(case: dict[str, Any
             want = torch.tensor(expected[name], dtype=torch.float64)
             got = observed(tile, name).double().reshape(want.shape)
             torch.testing.assert_close(
-                got, want, atol=1e-5, rtol=1e-5, msg=lambda m, n=name: f"{n}, step {number}: {m}"
+                got, want, atol=1e-5, rtol=1e-5, msg=lambda text, at=f"{name}, step {number}": f"{at}: {text}"
             )
