@@ -317,3 +317,10 @@ def test_the_exact_update_goes_to_the_hidden_weight_and_is_seen_through_write_no
     persistent = tile.get_hidden_parameters()["persistent_weights"]
     torch.testing.assert_close(persistent, torch.zeros(60, 50), rtol=0.0, atol=1e-7)
     assert stats.kstest(tile.get_weights().flatten().numpy(), "norm", (0.0, 0.05)).pvalue > 0.001
+
+
+def test_a_reset_wears_the_cell_like_a_pulse() -> None:
+    tile = AnalogTile(3, 4, SingleRPUConfig(device=SoftBoundsDevice()))
+    before = tile.pulse_counts()[0]
+    tile.reset_columns(1, 2)
+    assert (tile.pulse_counts()[0] - before).tolist() == [[0, 1, 1, 0]] * 3

@@ -158,6 +158,7 @@ class CellArray(nn.Module):
                 if events.resets[e]:
                     assert events.values is not None
                     self.by_slice(self.state)[s] = events.values[e]
+                    self.by_slice(self.pulses)[s] += 1
                     self._redraw(draws)
                 position += 1
             if n < len(x) and rate[n] > 0.0:
@@ -209,6 +210,7 @@ class CellArray(nn.Module):
             )
             selected &= coins.to(selected.device) <= probability
         self.state.copy_(torch.where(selected, self.reset_values(self._noise(Stream.RESET, draws)), self.state))
+        self.pulses.add_(selected)  # a reset is a programming event: it wears the cell
         self._redraw(draws)
 
     def reset_values(self, noise: Tensor, slices: Tensor | None = None) -> Tensor:

@@ -49,5 +49,6 @@ def read_json(path: Path) -> Any:
 
 def versions() -> dict[str, str]:
     """Versions of everything that has a say in the numbers."""
-    found = {"ohmgrad": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    where = f"{platform.system()} {platform.machine()}"
+    found = {"ohmgrad": __version__, "python": platform.python_version(), "platform": where}
     return found | {name: metadata.version(name) for name in ("torch", "numpy", "numba", "scikit-learn")}
