@@ -87,16 +87,14 @@ def test_long_trains_continue_in_fresh_random_numbers() -> None:
 def test_both_implementations_draw_the_same_trains(lines: int, words: int) -> None:
     generator = torch.Generator().manual_seed(lines + words)
     samples = 7
-    thresholds = torch.randint(2**32 + 1, (samples, lines), generator=generator)
-    thresholds[torch.rand(samples, lines, generator=generator) < 0.2] = 0
-    thresholds[torch.rand(samples, lines, generator=generator) < 0.2] = 2**32
-    thresholds[0, 0] = 1
-    negative = torch.rand(samples, lines, generator=generator) < 0.5
+    chances = torch.rand(samples, lines, generator=generator)
+    chances[torch.rand(samples, lines, generator=generator) < 0.2] = 0.0
+    chances[torch.rand(samples, lines, generator=generator) < 0.2] = 1.5
+    chances[0, 0] = 2.0**-32
+    chances = torch.where(torch.rand(samples, lines, generator=generator) < 0.5, -chances, chances)
     bl = torch.randint(31 * words + 1, (samples,), generator=generator)
     numbers = torch.tensor([0, 1, 2, 50, 2**31, 2**32 - 1, 2**32 + 5])
-    first, second = (
-        pack(thresholds, negative, bl, words, Draws(2**62 + 9, compiled), 77, numbers) for compiled in (False, True)
-    )
+    first, second = (pack(chances, bl, words, Draws(2**62 + 9, compiled), 77, numbers) for compiled in (False, True))
     assert first.dtype == second.dtype == torch.int32
     assert torch.equal(first, second)
 

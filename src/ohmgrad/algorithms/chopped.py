@@ -15,6 +15,7 @@ from ohmgrad.algorithms.buffered import BufferedTransfer, BufferedTransferCompou
 from ohmgrad.algorithms.schedule import Integers, Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.plan import row_peaks
 from ohmgrad.parameters.update import UpdateParameters
 
 
@@ -156,11 +157,11 @@ class ChoppedTransfer(BufferedTransfer):
         """Running average of the largest magnitude, after every vector of a batch; float64 ``[n]``."""
         weight = (1.0 - self.config.auto_momentum) / len(values)
         average, averages = float(self.get_buffer(name)), []
-        for largest in values.abs().amax(1).tolist():
+        for value in row_peaks(values).tolist():
             if average <= 0.0:
-                average = largest
-            elif largest > 0.0:
-                average = (1.0 - weight) * average + weight * largest
+                average = value
+            elif value > 0.0:
+                average = (1.0 - weight) * average + weight * value
             averages.append(average)
         self.get_buffer(name).fill_(average)
         return torch.tensor(averages, dtype=torch.float64, device=values.device)

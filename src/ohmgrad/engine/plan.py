@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,7 +63,7 @@ def pulse_lengths(x: Tensor, d: Tensor, rate: Tensor, granularity: float, up: Up
     managed = up.update_management or up.update_bl_management
     lengthens = not (up.fixed_bl or up.update_bl_management)
     largest = torch.finfo(torch.float32).max
-    top_x, top_d = x.abs().amax(1).double(), d.abs().amax(1).double()
+    top_x, top_d = row_peaks(x).double(), row_peaks(d).double()
     bl = torch.full_like(rate, longest)
     if lengthens:
         overflows = rate > granularity * longest
@@ -89,19 +90,31 @@ def pulse_lengths(x: Tensor, d: Tensor, rate: Tensor, granularity: float, up: Up
     return Lengths(bl.long(), a.float(), b.float())
 
 
+def row_peaks(values: Tensor) -> Tensor:
+    """Largest magnitude of every row, ``[n]``.
+
+    On the processor by NumPy: after a parallel reduction torch's threads spin for milliseconds on the cores that the
+    kernels need next.
+    """
+    if values.is_cuda:
+        return values.abs().amax(1)
+    return torch.from_numpy(np.abs(values.numpy()).max(1))
+
+
 def _resolution(res: float) -> float:
     """Bin width of the probabilities; a value above 1 is a number of steps."""
     return 1.0 / res if res > 1.0 else max(res, 0.0)
 
 
-def _thresholds(values: Tensor, scale: Tensor, up: UpdateParameters, rounding: Tensor | None) -> Tensor:
-    """Firing probabilities as integers: a line fires in a slot with probability ``threshold / 2**32``; int64."""
-    probability = values.abs() * scale[:, None]
+def _chances(values: Tensor, scale: Tensor, up: UpdateParameters, rounding: Tensor | None) -> Tensor:
+    """Probability that a line fires in a slot, with the sign of the line; in whole bins if there is a resolution."""
+    chances = values * scale[:, None]
     width = _resolution(up.res)
     if width > 0.0:
-        bins = probability / width
-        probability = torch.round(bins if rounding is None else bins + rounding - 0.5) * width
-    return (probability.double() * 2.0**32).clamp(0.0, 2.0**32).long()
+        bins = chances.abs() / width
+        whole = torch.round(bins if rounding is None else bins + rounding - 0.5)
+        chances = torch.copysign(whole.clamp(min=0.0) * width, values)
+    return chances
 
 
 def make_trains(
@@ -132,9 +145,8 @@ def make_trains(
         rounding = None
         if up.sto_round and up.res > 0.0:
             rounding = draws.uniform(rounding_stream.of(array), numbers, values.shape[1])
-        negative = values < 0.0
+        chances = _chances(values, scale, up, rounding)
         if flips is not None:
-            negative = negative ^ flips
-        thresholds = _thresholds(values, scale, up, rounding)
-        packed.append(pack(thresholds, negative, lengths.bl, words, draws, train.of(array), numbers))
+            chances = torch.where(flips, -chances, chances)
+        packed.append(pack(chances, lengths.bl, words, draws, train.of(array), numbers))
     return Trains(packed[0], packed[1], words)

@@ -9,7 +9,6 @@ so any number of threads gives the same bits.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any
 
@@ -23,12 +22,10 @@ from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.engine.replay import Cells, Events
+from ohmgrad.engine.threads import share
 
 BLOCK = 128
 """Lanes of one block."""
-
-_WORK_PER_THREAD = 1 << 19
-"""Cell-samples below which another thread does not pay."""
 
 
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: Draws) -> Tensor:
@@ -47,8 +44,8 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: D
         cells.pulses.numpy(),
         tuple(parameter.numpy() for parameter in cells.parameters),
         tuple(np.float32(value) for value in cells.law.constants),
-        slices.contiguous().numpy(),
-        _blocks(lanes).numpy(),
+        np.ascontiguousarray(slices.numpy()),
+        _blocks(lanes),
         starts,
         events.words[order],
         order,
@@ -62,23 +59,22 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: D
         cells.write_stream,
         *draws.key,
     )
-    work = count * width * max(1, lanes.shape[0])
-    threads = max(1, min(torch.get_num_threads(), count, work // _WORK_PER_THREAD))
-    if threads == 1:
-        kernel(0, count, *shared)
-    else:
-        bounds = [count * t // threads for t in range(threads + 1)]
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda t: kernel(bounds[t], bounds[t + 1], *shared), range(threads)))
+    share(kernel, count, count * width * lanes.shape[0], *shared)
     return read
 
 
-def _blocks(lanes: Tensor) -> Tensor:
-    """Words of the lanes as ``[blocks, words, BLOCK]``, padded with empty words."""
+def _blocks(lanes: Tensor) -> Any:
+    """Words of the lanes as ``[blocks, words, BLOCK]``, padded with empty words.
+
+    In NumPy: after a parallel operation torch's threads spin for milliseconds on the cores that the kernel needs.
+    """
     words, width = lanes.shape
     parts = -(-width // BLOCK)
-    padded = torch.nn.functional.pad(lanes, (0, parts * BLOCK - width))
-    return padded.reshape(words, parts, BLOCK).transpose(0, 1).contiguous()
+    padded = np.zeros((parts, words, BLOCK), dtype=np.int32)
+    for part in range(parts):
+        columns = lanes.numpy()[:, part * BLOCK : (part + 1) * BLOCK]
+        padded[part, :, : columns.shape[1]] = columns
+    return padded
 
 
 def _adapter(law: Any, order: tuple[int, ...], scratch_rows: int, tag: str) -> Any:
@@ -224,18 +220,18 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
         pending = np.zeros(size, np.int32)
         number = np.zeros(size, np.int32)
         seen = np.zeros(size, np.int32)
-        for part in range(lanes.shape[0]):
-            first = part * size
-            width = min(size, state.shape[1] - first)
-            span = (width + 15) // 16 * 16  # whole vectors; lanes beyond the array have no pulses
-            for s in range(s_begin, s_end):
-                active = starts[s] < starts[s + 1]
-                word = 0
-                while not active and word < words:
-                    active = slices[s, word] & 0x7FFFFFFF != 0
-                    word += 1
-                if not active:
-                    continue
+        for s in range(s_begin, s_end):
+            active = starts[s] < starts[s + 1]
+            word = 0
+            while not active and word < words:
+                active = slices[s, word] & 0x7FFFFFFF != 0
+                word += 1
+            if not active:
+                continue
+            for part in range(lanes.shape[0]):  # the cells of a slice lie together in memory: they are walked in order
+                first = part * size
+                width = min(size, state.shape[1] - first)
+                span = (width + 15) // 16 * 16  # whole vectors; lanes beyond the array have no pulses
                 pulse_origin = address(pulse_stream, s, first, by_column)
                 write_origin = address(write_stream, s, first, by_column)
                 for lane in range(width):

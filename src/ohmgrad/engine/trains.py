@@ -17,35 +17,35 @@ from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.kernel_cache import compile_kernel
+from ohmgrad.engine.threads import share
 
 _SLOTS = 31
 _BLOCKS = 8
 """Philox blocks that hold the 32 random words of one train word."""
 
 
-def pack(
-    thresholds: Tensor, negative: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, numbers: Tensor
-) -> Tensor:
+def pack(chances: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, numbers: Tensor) -> Tensor:
     """Draw trains.
 
-    :param thresholds: firing probabilities times 2**32, int64 ``[n, lines]``; :param negative: signs, bool
-        ``[n, lines]``; :param bl: train lengths int64 ``[n]``; :param words: words of every train;
-        :param numbers: number of every sample, int64 ``[n]``.
+    :param chances: float32 ``[n, lines]``: the probability that a line fires in a slot (above 1: in every slot), with
+        the sign of the line.
+    :param bl: train lengths int64 ``[n]``; :param words: words of every train; :param numbers: number of every sample,
+        int64 ``[n]``.
     :returns: int32 ``[n * words, lines]``.
     """
-    if draws.compiled and not thresholds.is_cuda:
-        out = torch.empty(len(bl) * words, thresholds.shape[1], dtype=torch.int32)
-        arrays = [tensor.contiguous().numpy() for tensor in (out, thresholds, negative, bl, numbers)]
-        _compiled()(*arrays, words, stream, *draws.key)
+    if draws.compiled and not chances.is_cuda:
+        out = torch.empty(chances.shape[0] * words, chances.shape[1], dtype=torch.int32)
+        arrays = [tensor.contiguous().numpy() for tensor in (out, chances, bl, numbers)]
+        nanoseconds = 20.0 * chances.numel() * words
+        share(_compiled(), chances.shape[0], nanoseconds, *arrays, words, stream, *draws.key)
         return out
-    return _reference(thresholds, negative, bl, words, draws, stream, numbers)
+    return _reference(chances, bl, words, draws, stream, numbers)
 
 
-def _reference(
-    thresholds: Tensor, negative: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, numbers: Tensor
-) -> Tensor:
-    where = thresholds.device
-    lines = torch.arange(thresholds.shape[1], device=where)[None, :]
+def _reference(chances: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, numbers: Tensor) -> Tensor:
+    where = chances.device
+    thresholds = (chances.abs().double() * 2.0**32).clamp(max=2.0**32).long()
+    lines = torch.arange(chances.shape[1], device=where)[None, :]
     key = [torch.tensor(word, device=where) for word in draws.key]
     rows = []
     for word in range(words):
@@ -60,9 +60,9 @@ def _reference(
                 one = (thresholds >> (31 - 4 * block - lane)) & 1 == 1
                 fires = torch.where(one, fires | (undecided & ~bits), fires)
                 undecided = torch.where(one, undecided & bits, undecided & ~bits)
-        signed = torch.where(negative & (fires != 0), fires - (1 << 31), fires)
+        signed = torch.where((chances < 0.0) & (fires != 0), fires - (1 << 31), fires)
         rows.append(signed.to(torch.int32))
-    return torch.stack(rows, 1).reshape(len(bl) * words, thresholds.shape[1])
+    return torch.stack(rows, 1).reshape(chances.shape[0] * words, chances.shape[1])
 
 
 @cache
@@ -72,14 +72,14 @@ def _compiled() -> Any:
     philox = compile_function(random.philox)
     word32 = np.uint32
 
-    def fill(out, thresholds, negative, bl, numbers, words, stream, k0, k1):  # type: ignore[no-untyped-def]
-        for n in range(thresholds.shape[0]):
+    def fill(begin, end, out, chances, bl, numbers, words, stream, k0, k1):  # type: ignore[no-untyped-def]
+        for n in range(begin, end):
             for word in range(words):
                 slots = min(max(bl[n] - 31 * word, 0), 31)
                 mask = (word32(1) << word32(slots)) - word32(1)
                 row = out[n * words + word]
-                for line in range(thresholds.shape[1]):
-                    threshold = thresholds[n, line]
+                for line in range(chances.shape[1]):
+                    threshold = np.int64(min(np.float64(abs(chances[n, line])) * 4294967296.0, 4294967296.0))
                     undecided, fires = word32(mask), word32(0)
                     if threshold >= 1 << 32:
                         fires, undecided = undecided, word32(0)
@@ -97,7 +97,7 @@ def _compiled() -> Any:
                                 undecided &= ~bits
                             remaining = word32(remaining << word32(1))
                         block += 1
-                    if negative[n, line] and fires != 0:
+                    if chances[n, line] < 0.0 and fires != 0:
                         fires |= word32(0x80000000)
                     row[line] = np.int32(fires)
 

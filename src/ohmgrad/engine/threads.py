@@ -1,0 +1,36 @@
+"""Shares the rows of a compiled kernel among threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import torch
+
+_WORK_PER_THREAD = 1 << 18
+"""Nanoseconds, about, below which another thread does not pay."""
+
+
+def share(kernel: Callable[..., Any], rows: int, work: float, *arguments: Any) -> None:
+    """Call ``kernel(begin, end, *arguments)`` for parts of ``range(rows)``, on as many threads as torch uses.
+
+    :param kernel: compiled, without Python's lock; what it does for a row does not depend on the others.
+    :param work: an estimate of the whole work in nanoseconds.
+    """
+    threads = max(1, min(torch.get_num_threads(), rows, int(work / _WORK_PER_THREAD)))
+    bounds = [rows * t // threads for t in range(threads + 1)]
+    others = [_helpers(threads - 1).submit(kernel, *bounds[t : t + 2], *arguments) for t in range(1, threads)]
+    kernel(*bounds[:2], *arguments)
+    for other in others:
+        other.result()
+
+
+@cache
+def _helpers(count: int) -> ThreadPoolExecutor:
+    """Threads that wait for work: starting one takes as long as a small update. A forked process starts its own."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_helpers.cache_clear)
+    return ThreadPoolExecutor(count, thread_name_prefix="ohmgrad")
