@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ohmgrad.configs import SoftBoundsDevice
-from ohmgrad.engine import replay_cpu
+from ohmgrad.engine import threads
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.replay import Cells, Events, bind_law, replay
 
@@ -160,13 +160,13 @@ def test_a_batch_may_be_cut_anywhere(compiled: bool, write_noise: float) -> None
 
 @COLUMNS
 @WRITE_NOISE
-@pytest.mark.parametrize("threads", [2, 3])
-def test_one_thread_and_several_give_the_same_bits(monkeypatch, threads, columns, write_noise) -> None:
+@pytest.mark.parametrize("count", [2, 3])
+def test_one_thread_and_several_give_the_same_bits(monkeypatch, count, columns, write_noise) -> None:
     batch = Batch(7, 65, columns, write_noise)
-    monkeypatch.setattr(replay_cpu, "_WORK_PER_THREAD", 1)
+    monkeypatch.setattr(threads, "WORK_PER_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     alone = batch.run(compiled=True)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: count)
     assert_same(alone, batch.run(compiled=True), identical)
 
 
