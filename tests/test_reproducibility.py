@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from builders import COMPOUNDS, RULES, rule
 from ohmgrad import AnalogLinear, AnalogSGD, AnalogTile
 from ohmgrad.configs import RPUConfig, SoftBoundsDevice
-from ohmgrad.engine import threads
+from ohmgrad.engine import threads as sharing
 
 STEPS = 10
 BY_RULE = pytest.mark.parametrize("name", RULES)
@@ -206,7 +206,7 @@ def test_the_reference_may_be_cut_anywhere_too(name: str) -> None:
 
 @BY_RULE
 def test_one_thread_and_two_give_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "WORK_PER_THREAD", 1)  # so that a small tile is worth a second thread
+    monkeypatch.setattr(sharing, "WORK_PER_THREAD", 1)  # so that a small tile is worth a second thread
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2):

@@ -17,6 +17,7 @@ from torch import Tensor
 from builders import RULES, perfect, rule
 from ohmgrad import words
 from ohmgrad.configs import ConstantStepDevice, PulsedDevice, SingleRPUConfig
+from ohmgrad.engine import replay_cpu
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.fingerprint import fingerprint
 from ohmgrad.errors import ConfigError
@@ -253,6 +254,13 @@ def test_laws_that_differ_in_any_way_have_kernels_of_their_own() -> None:
     assert len(set(names)) == len(laws)
     assert fingerprint(made(1.0, helper(0.5))) == names[0]
     assert len({fingerprint(laws[0], number) for number in (0, 1, 1.0, True, "1")}) == 5
+
+
+def test_a_changed_constant_of_a_module_changes_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(replay_cpu)
+    assert fingerprint(replay_cpu) == before
+    monkeypatch.setattr(replay_cpu, "BLOCK", 64)
+    assert fingerprint(replay_cpu) != before
 
 
 TWO_KERNELS = """

@@ -43,12 +43,15 @@ def _describe(part: Any) -> str:
 
 
 def _describe_module(module: types.ModuleType) -> str:
+    """The functions and constants that a module defines."""
     described = []
     for name, value in vars(module).items():
         for attribute in ("__wrapped__", "py_func", "_defn"):  # behind a cache, a compiled function, an intrinsic
             value = getattr(value, attribute, value)
         if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
             described.append(f"{name} {_describe_code(value.__code__)}")
+        elif isinstance(value, (int, float)):
+            described.append(f"{name} {value!r}")
     return "\n".join(described)
 
 
