@@ -10,7 +10,7 @@ help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(VENV)/.lab ## Train a small network with every learning rule and draw the pictures
-	$(BIN)/ohmgrad compare --out ohmgrad-demo --overwrite
+	$(BIN)/ohmgrad compare --out ohmgrad-demo $(if $(wildcard ohmgrad-demo/setting.json),--resume)
 
 test: $(VENV)/.dev ## Run the tests
 	$(BIN)/python -m pytest
@@ -36,7 +36,7 @@ build: $(VENV)/.dev ## Build the wheel and the source archive into dist/
 	$(BIN)/python -m build
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) ohmgrad-demo site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 
 # A stamp says what is installed; it is made again when the list of dependencies changes.
 $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python

@@ -21,20 +21,29 @@ class AnalogOptimizer(_Base):
 
     A step first lets the torch optimizer step the digital parameters; then every tile learns, in the order of the
     parameters, at the learning rate of its group, from all gradients since the last step; then time acts on the cells
-    (diffusion, decay). A learning rate of 0 leaves a tile as it is and drops its gradients. Momentum, weight decay and
-    the like do not act on analog weights.
+    (diffusion, decay). A learning rate of 0 leaves a tile as it is and drops its gradients.
+
+    An analog weight has no ``grad``: its tile remembers the inputs and output gradients of every backward pass. So
+    momentum, weight decay and gradient clipping do not act on it, ``optimizer.zero_grad()`` drops what is remembered
+    but ``model.zero_grad()`` does not, and ``torch.autograd.grad`` through a layer counts as a backward pass (freeze
+    the layer with ``requires_grad_(False)`` for that). ``maximize`` and gradient scalers are refused.
     """
 
     pulses_analog_weights = True
+    _step_supports_amp_scaling = True  # so that a GradScaler makes itself known to step, which refuses it
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As in torch; analog layers learn their names if parameters are named."""
         super().add_param_group(param_group)
         group = self.param_groups[-1]
+        try:
+            self._check(group)
+        except OptimizerError:
+            self.param_groups.pop()
+            raise
         for name, parameter in zip(group.get("param_names", ()), group["params"], strict=False):
             if isinstance(parameter, AnalogWeight):
                 parameter.tile.name = name.removesuffix(".weight").removesuffix(".tile")
-        self._check_rate(group)
 
     def _analog(self) -> Iterator[tuple[dict[str, Any], AnalogWeight]]:
         for group in self.param_groups:
@@ -43,10 +52,12 @@ class AnalogOptimizer(_Base):
                     yield group, parameter
 
     @staticmethod
-    def _check_rate(group: dict[str, Any]) -> None:
+    def _check(group: dict[str, Any]) -> None:
         rate = float(group["lr"])
         if not 0.0 <= rate < float("inf"):
             raise OptimizerError(f"Learning rate {rate}. Analog weights need a finite rate that is not negative.")
+        if group.get("maximize"):
+            raise OptimizerError("maximize=True: analog weights only descend. Minimise the negative of the objective.")
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One step of digital parameters and tiles.
@@ -54,8 +65,14 @@ class AnalogOptimizer(_Base):
         :raises OptimizerError: if a learning rate is negative or not finite; nothing is changed then.
         """
         for group in self.param_groups:
-            self._check_rate(group)
-        loss = super().step(closure)
+            self._check(group)
+        if hasattr(self, "found_inf"):  # a GradScaler calls; it cannot scale back what a tile remembers
+            raise OptimizerError("GradScaler: analog weights learn from gradients as they are. Call optimizer.step().")
+        inherited: Any = super().step
+        step = inherited.__func__
+        if getattr(step, "hooked", False):  # torch has wrapped it for another optimizer: our own step runs the hooks
+            step = step.__wrapped__
+        loss = step(self, closure)
         tiles = list(self._analog())
         for group, parameter in tiles:
             rate = float(group["lr"])

@@ -64,7 +64,7 @@ class AnalogTile(nn.Module):
         self.rule = _make_rule(self.rpu_config, out_size, in_size, self._draws(torch.device("cpu")))
         self._trace: list[tuple[Tensor, Tensor]] = []
         watch_optimizers()
-        self.weight = AnalogWeight(torch.zeros(out_size, in_size))
+        self.weight = AnalogWeight(torch.zeros(out_size, in_size, dtype=torch.float32))
         self.register_load_state_dict_post_hook(_after_load)
         self._show()
 
@@ -135,8 +135,8 @@ class AnalogTile(nn.Module):
         self.learning_rate.fill_(rate)
 
     def remember(self, x: Tensor, d: Tensor) -> None:
-        """Keep inputs and output gradients of a backward pass for :meth:`learn`."""
-        self._trace.append((x, d))
+        """Keep copies of the inputs and output gradients of a backward pass, until :meth:`learn` or :meth:`forget`."""
+        self._trace.append((x.clone(), d.clone()))
 
     def forget(self) -> None:
         """Drop what was kept since the last step."""
@@ -203,6 +203,8 @@ class AnalogTile(nn.Module):
 
         :raises TileError: if a name is missing or unknown, or a shape differs.
         """
+        for name, value in values.items():
+            self._finite(torch.as_tensor(value), f"hidden parameter {name!r}")
         self.rule.set_hidden(values)
         self._show()
 
@@ -244,10 +246,14 @@ class AnalogTile(nn.Module):
 
     def _rows(self, values: Tensor, width: int, what: str) -> Tensor:
         """Checked ``[n, width]`` float32."""
+        if not isinstance(values, Tensor):
+            raise TileError(f"{self.label}: the {what} is a {type(values).__name__}. Give a tensor.")
         if values.ndim == 0 or values.shape[-1] != width:
             raise TileError(
                 f"{self.label}: the {what} has shape {tuple(values.shape)}; its last dimension must be {width}."
             )
+        if not values.is_floating_point():
+            raise TileError(f"{self.label}: the {what} is of type {values.dtype}. Give floating-point numbers.")
         rows = values.detach().reshape(-1, width).float()
         self._finite(rows, what)
         return rows
@@ -274,10 +280,14 @@ class AnalogTile(nn.Module):
         del destination[prefix + "weight"]  # what is visible follows from the hidden state
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
-        missing_keys = arguments[2]
-        super()._load_from_state_dict(state_dict, prefix, *arguments)
-        if prefix + "weight" in missing_keys:
-            missing_keys.remove(prefix + "weight")
+        _metadata, strict, missing_keys, unexpected_keys, _errors = arguments
+        visible = prefix + "weight"  # follows from the hidden state: never saved, and not taken from elsewhere
+        hidden = {name: value for name, value in state_dict.items() if name != visible}
+        super()._load_from_state_dict(hidden, prefix, *arguments)
+        if visible in missing_keys:
+            missing_keys.remove(visible)
+        if strict and visible in state_dict:
+            unexpected_keys.append(visible)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AnalogTile:
         super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)
@@ -286,6 +296,7 @@ class AnalogTile(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        watch_optimizers()
         self._show()
 
 
@@ -299,6 +310,7 @@ def _make_rule(config: RPUConfig, out_size: int, in_size: int, draws: Draws) -> 
     device = config.device
     if isinstance(device, IdealDevice):
         return ExactSGD(device, out_size, in_size)
+    device.check()
     if config.update.pulse_type is PulseType.NONE:  # only what acts without a device model remains
         kept = ("diffusion", "lifetime", "reset_std")
         return ExactSGD(

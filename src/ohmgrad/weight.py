@@ -30,7 +30,7 @@ class AnalogWeight(nn.Parameter):
         """The tile that this is the weight of."""
         tile = None if self._tile is None else self._tile()
         if tile is None:
-            raise RuntimeError("This analog weight has lost its tile. Keep the layer it came from alive.")
+            raise OptimizerError("This analog weight has lost its tile. Keep the layer it came from alive.")
         return tile
 
     def show(self, weights: Tensor, tile: AnalogTile) -> None:
@@ -52,10 +52,10 @@ def _refuse_analog_weights(optimizer: Optimizer, *_: Any) -> None:
         return
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            if isinstance(parameter, AnalogWeight):
+            if isinstance(parameter, AnalogWeight) and parameter.requires_grad:
                 raise OptimizerError(
                     f"{type(optimizer).__name__} cannot update the weight of {parameter.tile.label}: it has pulses"
-                    " instead of a gradient. Use ohmgrad.optim.AnalogSGD, or leave analog weights out of it."
+                    " instead of a gradient. Use ohmgrad.optim.AnalogSGD, or freeze it: weight.requires_grad_(False)."
                 )
 
 

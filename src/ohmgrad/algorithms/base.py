@@ -31,6 +31,10 @@ class UnitCell(Config, ABC):
     construction_seed: int = Field(default=0, ge=0)
     """Seed of the cell-to-cell variation; 0: follows the seed of the tile."""
 
+    def check(self) -> None:
+        """Raise :class:`~ohmgrad.errors.ConfigError` if the parameters do not fit together."""
+        return
+
     @abstractmethod
     def build(self, out_size: int, in_size: int, draws: Draws) -> Rule:
         """The rule and its arrays for a tile of this size.
@@ -111,9 +115,9 @@ class Rule(nn.Module, ABC):
         :raises TileError: if a name is missing or unknown, or a shape differs; nothing is changed then.
         """
         mine = self.hidden()
-        if list(values) != list(mine):
-            odd = sorted(set(values) ^ set(mine)) or list(values)
-            raise TileError(f"Hidden parameters differ: {', '.join(odd)}. This tile has, in order: {', '.join(mine)}.")
+        if set(values) != set(mine):
+            odd = sorted(set(values) ^ set(mine))
+            raise TileError(f"Hidden parameters differ: {', '.join(odd)}. This tile has: {', '.join(mine)}.")
         given = {name: torch.as_tensor(value) for name, value in values.items()}
         for name, tensor in mine.items():
             if given[name].shape != tensor.shape:

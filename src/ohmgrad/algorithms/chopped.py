@@ -197,7 +197,7 @@ class ChoppedTransfer(BufferedTransfer):
             opposite[e], sweeps[e], fresh[e] = c_in[s] ^ c_out, counter, switched[s]
             switched[s] = False
             if chance is not None:
-                flips = bool(chance[e] <= config.in_chop_prob) and config.in_chop_prob > 0.0
+                flips = bool(chance[e] <= config.in_chop_prob)
             else:
                 flips = config.in_chop_prob > 0.0 and counter % phase == phase - 1
             if flips:
@@ -259,9 +259,9 @@ class ChoppedTransfer(BufferedTransfer):
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """As in TTv2; choppers, averages and the sweep counter start anew."""
-        super().set_weights(weights, draws)
         for tensor in (self.in_chopper, self.out_chopper, self.in_chopper_switched, self.transfer_counter):
             tensor.zero_()
+        super().set_weights(weights, draws)
         self.m_x.zero_()
         self.m_d.zero_()
         self.tmp_count_lr.fill_(1.0)

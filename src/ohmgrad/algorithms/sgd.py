@@ -58,7 +58,7 @@ class ExactSGD(Rule):
         super().__init__()
         self.device_config = device
         self.arrays = nn.ModuleList()
-        self.register_buffer("weight", torch.zeros(out_size, in_size))
+        self.register_buffer("weight", torch.zeros(out_size, in_size, dtype=torch.float32))
         self.register_buffer("operations", torch.zeros((), dtype=torch.int64))
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:

@@ -150,7 +150,8 @@ class Transfer(Rule):
         self.register_buffer("current_slice_indices", torch.zeros(n, dtype=torch.int64))
         self.register_buffer("transfers", torch.zeros(n, dtype=torch.int64))
         self.register_buffer("reads", torch.zeros(n, dtype=torch.int64))
-        mixed = torch.zeros(0) if self.fully_hidden else torch.zeros_like(self.cell_arrays()[0].weight)
+        slow = self.cell_arrays()[-1].weight
+        mixed = slow.new_zeros(0) if self.fully_hidden else torch.zeros_like(slow)
         self.register_buffer("mixed", mixed, persistent=False)
 
     # --- one batch ---------------------------------------------------------------------------------------------------
@@ -185,7 +186,7 @@ class Transfer(Rule):
             return
         if len(reads):
             vector, write_rate = self.steps(k, values, reads, positions, signs, rate, rates)
-            selected = torch.zeros(len(reads), self.slices, device=x.device)
+            selected = x.new_zeros(len(reads), self.slices)
             selected[torch.arange(len(reads)), torch.from_numpy(reads.slices)] = 1.0
             x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
             rates = torch.full((len(reads),), write_rate, dtype=torch.float64, device=x.device)
@@ -216,7 +217,7 @@ class Transfer(Rule):
             stored = array.update(x, d, rates, up, draws, events, signs.x, signs.d)
             return read_slices(stored, self.read_io, draws, stream, numbers)
         # Noise on every input line makes a read depend on the whole array: a barrier at every read.
-        values = torch.empty(len(reads), self.lanes, device=x.device)
+        values = x.new_empty(len(reads), self.lanes)
         done = 0
         for e, position in enumerate([*positions.tolist(), len(x)]):
             part = slice(done, position)
@@ -225,7 +226,7 @@ class Transfer(Rule):
                 array.update(x[part], d[part], rates[part], up, draws, None, *flips)
                 done = position
             if e < len(reads):
-                one_hot = torch.zeros(1, self.slices, device=x.device)
+                one_hot = x.new_zeros(1, self.slices)
                 one_hot[0, reads.slices[e]] = 1.0
                 matrix = array.by_slice(array.weight).t()
                 values[e] = mvm(matrix, one_hot, self.read_io, draws, stream, numbers[e : e + 1], forward=False)[0]
@@ -237,7 +238,7 @@ class Transfer(Rule):
 
     def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> tuple[np.ndarray, Tensor | None]:
         """Which reads reset their slice, and to what."""
-        if self.config.with_reset_prob == 0.0 or len(reads) == 0:
+        if self.config.with_reset_prob == 0.0 or self.transfer_lrs[k] == 0.0 or len(reads) == 0:
             return np.zeros(len(reads), dtype=np.bool_), None
         array = self.cell_arrays()[k]
         numbers = torch.from_numpy(reads.numbers)
@@ -330,9 +331,12 @@ class Transfer(Rule):
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """The slow array is set, the others and all counters start from 0."""
         arrays = self.cell_arrays()
-        for array in arrays[:-1]:
+        rest = weights
+        for k, array in enumerate(arrays[:-1]):
             array.set(torch.zeros_like(array.weight), draws)
-        arrays[-1].set(weights / self.gammas[-1], draws)
+            if self.gammas[k] != 0.0:  # what a cell that cannot be 0 shows, the slow array makes up for
+                rest = rest - self.gammas[k] * array.weight
+        arrays[-1].set(rest / self.gammas[-1], draws)
         self.vectors.zero_()
         self.current_slice_indices.zero_()
 

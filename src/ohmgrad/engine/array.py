@@ -65,7 +65,7 @@ class CellArray(nn.Module):
         self.law = bind_law(device, self.parameter_names)
         for name, value in cells.items():
             self.register_buffer(name, self._laid_out(value))
-        zeros = torch.zeros(shape)
+        zeros = torch.zeros(shape, dtype=torch.float32)
         self.register_buffer("weight", self._laid_out(zeros))
         self.register_buffer("persistent_weights", self._laid_out(zeros) if device.write_noise > 0.0 else None)
         self.register_buffer("pulses", self._laid_out(zeros.to(torch.int32)))
@@ -147,7 +147,7 @@ class CellArray(nn.Module):
         self, x: Tensor, d: Tensor, rate: Tensor, up: UpdateParameters, draws: Draws, events: Events
     ) -> Tensor:
         """Floating-point updates sample by sample; NONE_WITH_DEVICE keeps every cell within its bounds."""
-        read = torch.empty(len(events.slices), self.by_slice(self.weight).shape[1], device=x.device)
+        read = x.new_empty(len(events.slices), self.by_slice(self.weight).shape[1])
         order = sorted(range(len(events.slices)), key=lambda e: (int(events.words[e]), e))
         position = 0
         for n in range(len(x) + 1):

@@ -72,7 +72,7 @@ class Draws:
     def _draw(self, stream: int, numbers: Tensor, width: int, part: int, normal: bool) -> Tensor:
         blocks = (width + 3) // 4
         if self.compiled and not numbers.is_cuda:
-            out = torch.empty(len(numbers), 4 * blocks)
+            out = torch.empty(len(numbers), 4 * blocks, dtype=torch.float32)
             _fill()(out.numpy(), stream, numbers.numpy(), part, *self.key, normal)
             return out[:, :width].contiguous()
         rows, columns = numbers[:, None] & 0xFFFFFFFF, torch.arange(blocks, device=numbers.device)[None, :]

@@ -93,7 +93,7 @@ def check_io(io: IOParameters, name: str) -> None:
 
 def new_average() -> Tensor:
     """The running value of AVERAGE_ABS_MAX before the first vector: ``[1]`` float32, negative."""
-    return torch.full((1,), -1.0)
+    return torch.full((1,), -1.0, dtype=torch.float32)
 
 
 def unmanaged(io: IOParameters) -> IOParameters:

@@ -31,7 +31,7 @@ BLOCK = 128
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: Draws) -> Tensor:
     """See :func:`ohmgrad.engine.replay.replay`."""
     count, width = cells.state.shape
-    read = torch.empty(len(events.slices), width)
+    read = torch.empty(len(events.slices), width, dtype=torch.float32)
     order = np.lexsort((np.arange(len(events.slices)), events.words, events.slices))
     starts = np.searchsorted(events.slices[order], np.arange(count + 1))
     values = read if events.values is None else events.values.contiguous()

@@ -49,7 +49,7 @@ def _rewrite(cells: Cells, touched: Tensor, draws: Draws) -> None:
 
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: Draws) -> Tensor:
     """See :func:`ohmgrad.engine.replay.replay`."""
-    read = torch.full((len(events.slices), cells.state.shape[1]), torch.nan, device=cells.state.device)
+    read = cells.state.new_full((len(events.slices), cells.state.shape[1]), torch.nan)
     order = sorted(range(len(events.slices)), key=lambda e: (int(events.words[e]), e))
     position = 0
     for word in range(lanes.shape[0] + 1):

@@ -56,17 +56,16 @@ class Comparison:
         :raises ConfigError: the folder holds an earlier comparison and ``overwrite`` is not set, or the tuning file
             lacks an algorithm.
         """
-        if (folder / "setting.json").exists():
-            if not overwrite:
-                raise ConfigError(
-                    f"{folder} holds an earlier comparison: go on with it (--resume), replace it (--overwrite) "
-                    "or choose another folder (--out)."
-                )
-            for path in (folder / "runs").glob("*.json"):
-                path.unlink()
-        missing = [name for name in setting.algorithms if name not in tuned["best"]]
+        if (folder / "setting.json").exists() and not overwrite:
+            raise ConfigError(
+                f"{folder} holds an earlier comparison: go on with it (--resume), replace it (--overwrite) "
+                "or choose another folder (--out)."
+            )
+        missing = [name for name in setting.algorithms if name not in tuned.get("best", {})]
         if missing:
             raise ConfigError(f"The tuning file knows nothing of {', '.join(missing)}. Tune them: ohmgrad tune.")
+        for path in [*(folder / "runs").glob("*.json"), folder / "summary.json", *folder.glob("*.png")]:
+            path.unlink(missing_ok=True)
         knobs = {name: dict(tuned["best"][name]) for name in setting.algorithms}
         for name, values in knobs.items():
             if setting.gamma is not None and "gamma" in RECIPES[name].space:

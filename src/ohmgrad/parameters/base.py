@@ -29,7 +29,9 @@ class Config(BaseModel):
         ser_json_inf_nan="constants",
     )
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, *positional: Any, **fields: Any) -> None:
+        if positional:
+            raise ConfigError(f"{type(self).__name__} takes its fields by name: {', '.join(type(self).model_fields)}.")
         fields = {name: _native(value) for name, value in fields.items()}
         try:
             super().__init__(**fields)

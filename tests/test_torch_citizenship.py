@@ -1,0 +1,162 @@
+"""Analog layers behave in PyTorch as a user of PyTorch expects, or say that they do not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ohmgrad import AnalogLinear, AnalogSGD, AnalogTile
+from ohmgrad.configs import (
+    ChoppedTransferCompound,
+    IdealDevice,
+    IOParameters,
+    SingleRPUConfig,
+    SoftBoundsDevice,
+    TransferCompound,
+    UnitCellRPUConfig,
+)
+from ohmgrad.errors import ConfigError, OptimizerError, TileError
+
+
+def exact(inputs: int = 3, outputs: int = 2) -> AnalogLinear:
+    perfect = IOParameters(is_perfect=True)
+    torch.manual_seed(0)
+    return AnalogLinear(
+        inputs, outputs, rpu_config=SingleRPUConfig(device=IdealDevice(), forward=perfect, backward=perfect)
+    )
+
+
+def test_a_layer_learns_from_the_input_it_saw_even_if_the_buffer_is_used_again() -> None:
+    layer, buffer = exact(), torch.ones(4, 3)
+    optimizer, before = AnalogSGD(layer.parameters(), lr=0.1), layer.tile.get_weights()
+    layer(buffer).sum().backward()
+    buffer.zero_()
+    optimizer.step()
+    torch.testing.assert_close(layer.tile.get_weights(), before - 0.1 * 4 * torch.ones(2, 3))
+
+
+def test_maximising_is_refused() -> None:
+    with pytest.raises(OptimizerError, match="maximize"):
+        AnalogSGD(exact().parameters(), lr=0.1, maximize=True)
+
+
+def test_a_gradient_scaler_is_refused() -> None:
+    layer = exact()
+    optimizer, scaler = AnalogSGD(layer.parameters(), lr=0.1), torch.amp.GradScaler("cpu")
+    scaler.scale(layer(torch.ones(1, 3)).sum()).backward()
+    with pytest.raises(OptimizerError, match="GradScaler"):
+        scaler.step(optimizer)
+
+
+def test_a_refused_parameter_group_does_not_stay() -> None:
+    first, second = exact(), exact()
+    optimizer = AnalogSGD(first.parameters(), lr=0.1)
+    with pytest.raises(OptimizerError, match="rate"):
+        optimizer.add_param_group({"params": list(second.parameters()), "lr": -1.0})
+    assert len(optimizer.param_groups) == 1
+
+
+def test_hooks_of_a_step_run_once_and_after_the_pulses() -> None:
+    plain = nn.Linear(1, 1)
+    torch.optim.SGD(plain.parameters(), lr=0.1)  # torch wraps the step of a class with its first instance
+    layer = exact()
+    optimizer, before, moved = AnalogSGD(layer.parameters(), lr=0.1), layer.tile.get_weights(), []
+    optimizer.register_step_post_hook(lambda *_: moved.append(not torch.equal(layer.weight, before)))
+    layer(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    assert moved == [True]
+
+
+def test_a_model_loaded_in_a_new_process_still_refuses_other_optimizers(tmp_path: Path) -> None:
+    torch.save(exact(), tmp_path / "layer.pt")
+    script = (
+        "import sys, torch\n"
+        "from ohmgrad.errors import OptimizerError\n"
+        "layer = torch.load(sys.argv[1], weights_only=False)\n"
+        "try:\n"
+        "    torch.optim.SGD(layer.parameters(), lr=0.1).step()\n"
+        "except OptimizerError:\n"
+        "    print('refused')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "layer.pt")], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["refused"]
+
+
+@pytest.mark.parametrize("gamma", [0.3, 1.0])
+@pytest.mark.parametrize("compound", [TransferCompound, ChoppedTransferCompound])
+def test_what_was_set_is_seen_even_if_cells_of_a_are_stuck(compound: type[TransferCompound], gamma: float) -> None:
+    stuck = SoftBoundsDevice(corrupt_devices_prob=0.5)
+    slow = SoftBoundsDevice(w_max=5.0, w_min=-5.0, w_max_dtod=0.0, w_min_dtod=0.0)
+    tile = AnalogTile(6, 5, UnitCellRPUConfig(device=compound(unit_cell_devices=[stuck, slow], gamma=gamma)))
+    for _ in range(3):
+        tile.update(torch.randn(4, 5), torch.randn(4, 6))
+    tile.set_weights(torch.full((6, 5), 0.3))
+    torch.testing.assert_close(tile.get_weights(), torch.full((6, 5), 0.3))
+
+
+def test_a_transfer_rate_of_0_leaves_the_fast_array_alone() -> None:
+    rule = TransferCompound(
+        unit_cell_devices=[SoftBoundsDevice(), SoftBoundsDevice()], transfer_lr=0.0, with_reset_prob=1.0
+    )
+    tile = AnalogTile(2, 3, UnitCellRPUConfig(device=rule))
+    hidden = tile.get_hidden_parameters()
+    hidden["hidden_weights_0"] = torch.full((2, 3), 0.1)
+    tile.set_hidden_parameters(hidden)
+    tile.update(torch.zeros(4, 3), torch.zeros(4, 2))
+    assert torch.equal(tile.get_hidden_parameters()["hidden_weights_0"], torch.full((2, 3), 0.1))
+
+
+@pytest.mark.parametrize("x", [torch.tensor([[1, 2, 2]]), torch.tensor([[True, False, True]]), [1.0, 2.0, 3.0]])
+def test_an_input_that_is_no_floating_point_tensor_is_refused(x: Tensor) -> None:
+    with pytest.raises(TileError, match=r"Give (floating-point numbers|a tensor)"):
+        exact().tile._forward_product(x)
+
+
+def test_cells_are_simulated_in_single_precision_whatever_the_default_is() -> None:
+    def run() -> Tensor:
+        torch.manual_seed(3)
+        cells = [SoftBoundsDevice(), SoftBoundsDevice()]
+        tile = AnalogTile(3, 4, UnitCellRPUConfig(device=ChoppedTransferCompound(unit_cell_devices=cells, gamma=0.2)))
+        x, d = torch.linspace(-1, 1, 20, dtype=torch.float32), torch.linspace(-0.5, 1, 15, dtype=torch.float32)
+        tile.update(x.reshape(5, 4), d.reshape(5, 3))
+        tile(x.reshape(5, 4))
+        return tile.get_weights()
+
+    single = run()
+    torch.set_default_dtype(torch.float64)
+    try:
+        double = run()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert double.dtype == torch.float32
+    assert torch.equal(single, double)
+
+
+def test_a_visible_weight_in_a_checkpoint_is_not_taken_for_the_cells() -> None:
+    layer = exact()
+    before = layer.tile.get_weights()
+    state = {**layer.state_dict(), "tile.weight": torch.full((2, 3), 5.0)}
+    with pytest.raises(RuntimeError, match=r"Unexpected key.*tile\.weight"):
+        layer.load_state_dict(state)
+    assert torch.equal(layer.tile.get_weights(), before)
+
+
+def test_hidden_parameters_are_taken_in_any_order_but_not_if_they_are_not_finite() -> None:
+    tile = AnalogTile(2, 2, SingleRPUConfig(device=SoftBoundsDevice()))
+    hidden = tile.get_hidden_parameters()
+    tile.set_hidden_parameters(dict(reversed(hidden.items())))
+    hidden["max_bound"][0, 0] = torch.nan
+    with pytest.raises(TileError, match="max_bound"):
+        tile.set_hidden_parameters(hidden)
+
+
+def test_a_configuration_takes_its_fields_by_name() -> None:
+    with pytest.raises(ConfigError, match="SoftBoundsDevice takes its fields by name"):
+        SoftBoundsDevice(0.1)
