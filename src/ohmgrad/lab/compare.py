@@ -110,16 +110,7 @@ class Comparison:
         """Every run, seed by seed, so that an early stop leaves all algorithms with equally many."""
         setting = self.setting
         return [
-            Job(
-                algorithm=algorithm,
-                seed=seed,
-                task=setting.task,
-                device=setting.device,
-                states=setting.states,
-                epochs=setting.epochs,
-                batch_size=setting.batch_size,
-                knobs=dict(self.knobs[algorithm]),
-            )
+            Job.of(setting, algorithm, seed, dict(self.knobs[algorithm]))
             for seed in range(setting.seeds)
             for algorithm in setting.algorithms
         ]

@@ -15,6 +15,7 @@ from ohmgrad.errors import TileError
 from ohmgrad.lab import tasks
 from ohmgrad.lab.cells import make_cell
 from ohmgrad.lab.recipes import RECIPES
+from ohmgrad.lab.settings import Setting
 from ohmgrad.nn import AnalogLinear
 from ohmgrad.optim import AnalogSGD
 
@@ -34,6 +35,12 @@ class Job:
     held_out: str = "test"
     label: str = ""
     """Name of the run among others."""
+
+    @classmethod
+    def of(cls, setting: Setting, algorithm: str, seed: int, knobs: dict[str, float], **more: Any) -> Job:
+        """The run of one algorithm and seed in a setting."""
+        shared = {name: getattr(setting, name) for name in ("task", "device", "states", "epochs", "batch_size")}
+        return cls(algorithm=algorithm, seed=seed, knobs=knobs, **shared, **more)
 
     @property
     def title(self) -> str:

@@ -123,19 +123,8 @@ class Search:
         return sorted(self._of(algorithm), key=lambda trial: -trial.scores["0"])[:FINALISTS]
 
     def _job(self, trial: Trial, seed: int) -> Job:
-        setting = self.setting
-        return Job(
-            algorithm=trial.algorithm,
-            seed=seed,
-            task=setting.task,
-            device=setting.device,
-            states=setting.states,
-            epochs=setting.epochs,
-            batch_size=setting.batch_size,
-            knobs=trial.knobs,
-            held_out="validation",
-            label=f"{RECIPES[trial.algorithm].title}, trial {trial.number}, seed {seed}",
-        )
+        label = f"{RECIPES[trial.algorithm].title}, trial {trial.number}, seed {seed}"
+        return Job.of(self.setting, trial.algorithm, seed, trial.knobs, held_out="validation", label=label)
 
     def _take_over(self, known: Mapping[str, Any]) -> None:
         drawn = [(trial.algorithm, trial.number, trial.knobs) for trial in self.trials]
