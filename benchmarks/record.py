@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 FIELDS = (
     "date", "machine", "cores", "threads", "python", "torch", "numba", "commit", "subject", "size", "batch", "density",
@@ -15,7 +16,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-def rows(run: dict) -> list[dict[str, object]]:  # type: ignore[type-arg]
+def rows(run: dict[str, Any]) -> list[dict[str, object]]:
     """One row for each benchmark of a run."""
     machine = run["machine_info"]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)

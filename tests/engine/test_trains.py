@@ -10,8 +10,8 @@ from scipy import stats
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
-from ohmgrad.engine.plan import SLOTS, Lengths, Trains, make_trains
-from ohmgrad.engine.trains import pack
+from ohmgrad.engine.plan import Lengths, Trains, make_trains
+from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.update import UpdateParameters
 
 BOTH = pytest.mark.parametrize("compiled", [False, True], ids=["torch", "compiled"])

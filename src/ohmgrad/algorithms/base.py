@@ -37,10 +37,7 @@ class UnitCell(Config, ABC):
 
     @abstractmethod
     def build(self, out_size: int, in_size: int, draws: Draws) -> Rule:
-        """The rule and its arrays for a tile of this size.
-
-        :raises ConfigError: if the parameters do not fit together.
-        """
+        """The rule and its arrays for a tile of this size; the tile has called :meth:`check` before."""
 
 
 class Rule(nn.Module, ABC):

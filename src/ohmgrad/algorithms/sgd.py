@@ -12,6 +12,7 @@ from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.devices.ideal import IdealDevice
 from ohmgrad.engine.array import CellArray
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.parameters.update import UpdateParameters
 
 
@@ -82,10 +83,7 @@ class ExactSGD(Rule):
         return self.device_config.diffusion > 0.0
 
     def _noise(self, stream: Stream, draws: Draws) -> Tensor:
-        self.operations += 1
-        rows = torch.arange(self.weight.shape[0])
-        number = int(self.operations) & 0xFFFFFFFF
-        return draws.normal(stream.of(0), rows, self.weight.shape[1], number).to(self.weight.device)
+        return fresh_noise(self.operations, stream.of(0), self.weight, draws)
 
     def decay(self, alpha: float, draws: Draws) -> None:
         r"""Multiply by :math:`1 - \alpha / \mathrm{lifetime}`."""
@@ -105,10 +103,7 @@ class ExactSGD(Rule):
 
     def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
         """Set some columns to ``reset_std`` times noise, each cell with a probability."""
-        selected = torch.zeros_like(self.weight, dtype=torch.bool)
-        selected[:, columns] = True
-        rows = torch.arange(self.weight.shape[0])
-        number = int(self.operations) & 0xFFFFFFFF
-        coins = draws.uniform(Stream.RESET_COIN.of(0), rows, self.weight.shape[1], number).to(self.weight.device)
+        coins = Stream.RESET_COIN.of(0)
+        selected = choose_columns(self.operations, coins, self.weight, columns, probability, draws)
         values = self.device_config.reset_std * self._noise(Stream.RESET, draws)
-        self.weight.copy_(torch.where(selected & (coins <= probability), values, self.weight))
+        self.weight.copy_(torch.where(selected, values, self.weight))

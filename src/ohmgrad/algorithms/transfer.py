@@ -86,7 +86,6 @@ class TransferCompound(UnitCell):
 
     def build(self, out_size: int, in_size: int, draws: Draws) -> Transfer:
         """See :meth:`UnitCell.build`."""
-        self.check()
         return Transfer(self, out_size, in_size, draws)
 
     def check(self) -> None:

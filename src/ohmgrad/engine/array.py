@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.engine.plan import Trains, make_trains, pulse_lengths
 from ohmgrad.engine.replay import Cells, Events, bind_law, replay
 from ohmgrad.parameters.enums import PulseType
@@ -201,14 +202,8 @@ class CellArray(nn.Module):
 
     def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
         r"""Set cells of some columns to :math:`r + \sigma_r \xi`, each with a probability."""
-        selected = torch.zeros_like(self.weight, dtype=torch.bool)
-        selected[:, columns] = True
-        if probability < 1.0:
-            rows = torch.arange(self.weight.shape[0])
-            coins = draws.uniform(
-                Stream.RESET_COIN.of(self.index), rows, self.weight.shape[1], int(self.operations) & 0xFFFFFFFF
-            )
-            selected &= coins.to(selected.device) <= probability
+        coins = Stream.RESET_COIN.of(self.index)
+        selected = choose_columns(self.operations, coins, self.weight, columns, probability, draws)
         self.state.copy_(torch.where(selected, self.reset_values(self._noise(Stream.RESET, draws)), self.state))
         self.pulses.add_(selected)  # a reset is a programming event: it wears the cell
         self._redraw(draws)
@@ -228,10 +223,7 @@ class CellArray(nn.Module):
 
     def _noise(self, stream: Stream, draws: Draws) -> Tensor:
         """Fresh standard normal numbers for an operation on all cells."""
-        self.operations += 1
-        rows = torch.arange(self.weight.shape[0])
-        number = int(self.operations) & 0xFFFFFFFF
-        return draws.normal(stream.of(self.index), rows, self.weight.shape[1], number).to(self.weight.device)
+        return fresh_noise(self.operations, stream.of(self.index), self.weight, draws)
 
     def _redraw(self, draws: Draws) -> None:
         """New write noise on all apparent weights."""

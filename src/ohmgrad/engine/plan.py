@@ -14,11 +14,8 @@ import torch
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.trains import pack
+from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.update import UpdateParameters
-
-SLOTS = 31
-"""Slots of one word; the topmost bit is the sign."""
 
 
 @dataclass

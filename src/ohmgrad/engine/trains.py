@@ -19,7 +19,9 @@ from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.engine.threads import share
 
-_SLOTS = 31
+SLOTS = 31
+"""Slots of one word; the topmost bit is the sign."""
+
 _BLOCKS = 8
 """Philox blocks that hold the 32 random words of one train word."""
 
@@ -49,7 +51,7 @@ def _reference(chances: Tensor, bl: Tensor, words: int, draws: Draws, stream: in
     key = [torch.tensor(word, device=where) for word in draws.key]
     rows = []
     for word in range(words):
-        slots = (bl - _SLOTS * word).clamp(0, _SLOTS)
+        slots = (bl - SLOTS * word).clamp(0, SLOTS)
         undecided = ((1 << slots) - 1)[:, None].expand_as(thresholds)
         fires = torch.where(thresholds >= 1 << 32, undecided, 0)
         undecided = undecided ^ fires
