@@ -33,7 +33,7 @@ from ohmgrad.errors import ConfigError
 from ohmgrad.nn import AnalogLinear
 from ohmgrad.tile import AnalogTile
 
-NEEDS_ARGUMENTS = {"UnitCell", "UnitCellRPUConfig"}
+NEEDS_ARGUMENTS = {"Cell", "Compound", "UnitCellRPUConfig"}
 PUBLIC = [getattr(ohmgrad.configs, name) for name in ohmgrad.configs.__all__ if name not in NEEDS_ARGUMENTS]
 EVERYTHING = [kind for kind in PUBLIC if isinstance(kind, type) and issubclass(kind, Config)]
 

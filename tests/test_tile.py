@@ -362,9 +362,9 @@ def test_cells_stay_in_single_precision(name: str) -> None:
 
 def test_the_visible_weight_shares_the_memory_of_the_array_where_it_can() -> None:
     tile = tile_of("ttv2")
-    assert tile.weight.data_ptr() == tile.rule.cell_arrays()[-1].weight.data_ptr()
+    assert tile.weight.data_ptr() == tile.rule.all_arrays()[-1].weight.data_ptr()
     trained(tile)
-    assert tile.weight.data_ptr() == tile.rule.cell_arrays()[-1].weight.data_ptr()
+    assert tile.weight.data_ptr() == tile.rule.all_arrays()[-1].weight.data_ptr()
 
 
 # What is saved

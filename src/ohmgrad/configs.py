@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from ohmgrad.algorithms.base import UnitCell
+from ohmgrad.algorithms.base import Compound
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
+from ohmgrad.cells.base import Cell, UnitCell
 from ohmgrad.devices.base import PulsedDevice, WriteNoiseDevice
 from ohmgrad.devices.constant_step import ConstantStepDevice
 from ohmgrad.devices.ideal import IdealDevice
@@ -80,7 +81,9 @@ __all__ = [
     "AnalogMVType",
     "BoundManagementType",
     "BufferedTransferCompound",
+    "Cell",
     "ChoppedTransferCompound",
+    "Compound",
     "Config",
     "ConstantStepDevice",
     "DynamicTransferCompound",

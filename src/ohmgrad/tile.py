@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ohmgrad.algorithms.base import Rule, UnitCell
+from ohmgrad.algorithms.base import Compound, Rule
 from ohmgrad.algorithms.sgd import ExactSGD, PulsedSGD
+from ohmgrad.cells.base import checked
 from ohmgrad.configs import IdealDevice, IOParameters, PulseType, RPUConfig, SingleRPUConfig, TileConfig
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.mvm import check_io, mvm, new_average
@@ -217,7 +218,7 @@ class AnalogTile(nn.Module):
 
         :returns: one int32 ``[out, in]`` for each array, beginning with the one that gradients reach.
         """
-        return [array.pulses.clone() for array in self.rule.cell_arrays()]
+        return [array.pulses.clone() for array in self.rule.cells()]
 
     @property
     def label(self) -> str:
@@ -316,9 +317,9 @@ def _make_rule(config: RPUConfig, out_size: int, in_size: int, draws: Draws) -> 
         return ExactSGD(
             IdealDevice(**{name: getattr(device, name) for name in kept if hasattr(device, name)}), out_size, in_size
         )
-    if isinstance(device, UnitCell):
+    if isinstance(device, Compound):
         return device.build(out_size, in_size, draws)
-    return PulsedSGD(device, out_size, in_size, draws)
+    return PulsedSGD(checked(device, "device"), out_size, in_size, draws)
 
 
 class _AnalogProduct(torch.autograd.Function):

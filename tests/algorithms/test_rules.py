@@ -58,7 +58,7 @@ def one_by_one(x: float, d: float, count: int = 1) -> tuple[torch.Tensor, torch.
 def test_with_gamma_zero_the_visible_weight_is_the_memory_of_the_slow_array(rule: type[TransferCompound]) -> None:
     tile = tile_of((3, 4), compound(rule))
     for _ in range(2):
-        assert tile.weight.data_ptr() == tile.rule.cell_arrays()[-1].weight.data_ptr()
+        assert tile.weight.data_ptr() == tile.rule.all_arrays()[-1].weight.data_ptr()
         tile.update(torch.ones(3, 4), torch.ones(3, 3))
 
 

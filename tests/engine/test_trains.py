@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.plan import Lengths, Trains, make_trains
+from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -26,7 +27,8 @@ def trains_of(x, compiled: bool = True, bl: int = 31, scale: float = 1.0, sample
     """Trains whose x lines fire with probability ``scale * |x|``; the single d line always fires."""
     rows = torch.tensor([x]).expand(samples, -1)
     lengths = Lengths(torch.full((samples,), bl), torch.ones(samples), torch.full((samples,), scale))
-    return make_trains(rows, torch.ones(samples, 1), lengths, UpdateParameters(**up), Draws(4, compiled), 0, 0)
+    each = Samples.of(rows, torch.ones(samples, 1), torch.ones(samples, dtype=torch.float64))
+    return make_trains(each, lengths, UpdateParameters(**up), Draws(4, compiled), 0, 0)
 
 
 def test_every_slot_fires_with_its_probability() -> None:
@@ -104,9 +106,10 @@ def test_the_trains_of_a_sample_do_not_depend_on_the_batch_it_is_in(compiled: bo
     x, d = torch.randn(9, 5, generator=torch.Generator().manual_seed(0)), torch.ones(9, 2)
     lengths = Lengths(torch.full((9,), 40), torch.full((9,), 0.5), torch.full((9,), 0.4))
     draws = Draws(4, compiled)
-    whole = make_trains(x, d, lengths, UpdateParameters(), draws, 1, 100)
+    batch = Samples.of(x, d, torch.ones(9, dtype=torch.float64))
+    whole = make_trains(batch, lengths, UpdateParameters(), draws, 1, 100)
     part = Lengths(lengths.bl[4:], lengths.a[4:], lengths.b[4:])
-    rest = make_trains(x[4:], d[4:], part, UpdateParameters(), draws, 1, 104)
+    rest = make_trains(batch.part(4, 9), part, UpdateParameters(), draws, 1, 104)
     assert torch.equal(whole.x[8:], rest.x)
     assert torch.equal(whole.d[8:], rest.d)
 
@@ -126,7 +129,14 @@ def test_a_flipped_line_has_the_same_slots_and_the_other_sign() -> None:
     x, d = torch.tensor([[0.5, -0.5, 1.0]]), torch.tensor([[1.0, -1.0]])
     lengths = Lengths(torch.tensor([31]), torch.ones(1), torch.ones(1))
     plain, flipped = (
-        make_trains(x, d, lengths, UpdateParameters(), Draws(8, True), 0, 0, signs, d_signs)
+        make_trains(
+            Samples(x, d, torch.ones(1, dtype=torch.float64), signs, d_signs, 1),
+            lengths,
+            UpdateParameters(),
+            Draws(8, True),
+            0,
+            0,
+        )
         for signs, d_signs in ((None, None), (torch.tensor([[True, True, False]]), torch.tensor([[False, True]])))
     )
     assert torch.equal(fired(plain.x), fired(flipped.x))

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from ohmgrad.cells.base import UnitCell
 from ohmgrad.engine.array import CellArray
+from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws
 from ohmgrad.errors import TileError
-from ohmgrad.parameters.base import Config
 from ohmgrad.parameters.update import UpdateParameters
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
-
-class UnitCell(Config, ABC):
-    """Several devices at every cross point, and the rule by which they learn together.
+class Compound(UnitCell, ABC):
+    """A unit cell with a learning rule of its own.
 
     A rule of your own is a subclass with its parameters, whose :meth:`build` returns a :class:`Rule`.
     """
-
-    unit_cell_devices: list[Any] = Field(default_factory=list)
-    """The devices of one cross point."""
-    construction_seed: int = Field(default=0, ge=0)
-    """Seed of the cell-to-cell variation; 0: follows the seed of the tile."""
-
-    def check(self) -> None:
-        """Raise :class:`~ohmgrad.errors.ConfigError` if the parameters do not fit together."""
-        return
 
     @abstractmethod
     def build(self, out_size: int, in_size: int, draws: Draws) -> Rule:
@@ -64,38 +51,40 @@ class Rule(nn.Module, ABC):
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """Start anew from the given visible weights (within the bounds of the cells)."""
 
-    def cell_arrays(self) -> list[CellArray]:
+    def all_arrays(self) -> list[Array]:
         """The arrays, the one that gradients reach first."""
-        return [array for array in self.arrays if isinstance(array, CellArray)]
+        return [array for array in self.arrays if isinstance(array, Array)]
+
+    def cells(self) -> list[CellArray]:
+        """The arrays of single cells that all arrays are made of."""
+        return [cells for array in self.all_arrays() for cells in array.cells()]
 
     def decays(self) -> bool:
-        """Whether any array decays with time."""
-        return any(array.device_config.lifetime > 0.0 for array in self.cell_arrays())
+        """Whether any cell decays with time."""
+        return any(cells.device_config.lifetime > 0.0 for cells in self.cells())
 
     def diffuses(self) -> bool:
-        """Whether any array diffuses with time."""
-        return any(array.device_config.diffusion > 0.0 for array in self.cell_arrays())
+        """Whether any cell diffuses with time."""
+        return any(cells.device_config.diffusion > 0.0 for cells in self.cells())
 
     def decay(self, alpha: float, draws: Draws) -> None:
-        """One step of decay on the arrays whose device decays."""
-        for array in self.cell_arrays():
-            if array.device_config.lifetime > 0.0:
-                array.decay(alpha, draws)
+        """One step of decay of the cells that have a lifetime."""
+        for array in self.all_arrays():
+            array.decay(alpha, draws)
 
     def diffuse(self, draws: Draws) -> None:
-        """One step of the random walk on the arrays whose device diffuses."""
-        for array in self.cell_arrays():
-            if array.device_config.diffusion > 0.0:
-                array.diffuse(draws)
+        """One step of the random walk of the cells that diffuse."""
+        for array in self.all_arrays():
+            array.diffuse(draws)
 
     def clip(self, limit: float, draws: Draws) -> None:
-        """Clip the cells of every array to their bounds and to ``[-limit, limit]`` (only bounds if negative)."""
-        for array in self.cell_arrays():
+        """Clip all cells to their bounds and to ``[-limit, limit]`` (only bounds if negative)."""
+        for array in self.all_arrays():
             array.clip(limit, draws)
 
     def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
         """Reset cells in some columns of every array."""
-        for array in self.cell_arrays():
+        for array in self.all_arrays():
             array.reset_columns(columns, probability, draws)
 
     def state(self) -> dict[str, Tensor]:
@@ -124,13 +113,3 @@ class Rule(nn.Module, ABC):
                 )
         for name, tensor in mine.items():
             tensor.copy_(given[name])
-
-
-def hidden_of(arrays: Iterable[CellArray]) -> OrderedDict[str, Tensor]:
-    """Hidden parameters of several arrays: those of device k with suffix ``_k``, then ``hidden_weights_k``."""
-    hidden: OrderedDict[str, Tensor] = OrderedDict()
-    for k, array in enumerate(arrays):
-        for name in array.hidden_names():
-            hidden[f"{name}_{k}"] = array.get_buffer(name)
-        hidden[f"hidden_weights_{k}"] = array.weight
-    return hidden

@@ -52,7 +52,7 @@ class BufferedTransferCompound(TransferCompound):
     """Where a step was made, keep only the share ``momentum`` of the buffer; else subtract the step."""
 
     def build(self, out_size: int, in_size: int, draws: Draws) -> BufferedTransfer:
-        """See :meth:`UnitCell.build`."""
+        """See :meth:`Compound.build`."""
         return BufferedTransfer(self, out_size, in_size, draws)
 
     def check(self) -> None:
@@ -72,7 +72,7 @@ class BufferedTransfer(Transfer):
     def __init__(self, config: BufferedTransferCompound, out_size: int, in_size: int, draws: Draws) -> None:
         super().__init__(config, out_size, in_size, draws)
         for name in self.buffer_names():
-            self.register_buffer(name, torch.zeros_like(self.cell_arrays()[0].weight))
+            self.register_buffer(name, torch.zeros_like(self.all_arrays()[0].visible()))
 
     def buffer_names(self) -> list[str]:
         """Names of the digital matrices ``[out, in]``, in the order of hidden parameters."""
@@ -80,7 +80,7 @@ class BufferedTransfer(Transfer):
 
     def rows_of(self, name: str) -> Tensor:
         """A digital matrix as ``[slices, lanes]`` (a view)."""
-        return self.cell_arrays()[0].by_slice(self.get_buffer(name))
+        return self.all_arrays()[0].by_slice(self.get_buffer(name))
 
     def transfer_rate(self, k: int, rate: float) -> float:
         """``final_transfer_lr`` of the transfers from array k (step 4.1)."""

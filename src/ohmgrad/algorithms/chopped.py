@@ -82,7 +82,7 @@ class ChoppedTransferCompound(BufferedTransferCompound):
     """Divide by the fast learning rate, so that the buffer counts true gradients."""
 
     def build(self, out_size: int, in_size: int, draws: Draws) -> ChoppedTransfer:
-        """See :meth:`UnitCell.build`."""
+        """See :meth:`Compound.build`."""
         return ChoppedTransfer(self, out_size, in_size, draws)
 
     def check(self) -> None:

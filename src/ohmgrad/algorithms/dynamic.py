@@ -54,7 +54,7 @@ class DynamicTransferCompound(ChoppedTransferCompound):
     """Divide what is accumulated by the number of reads since the flip."""
 
     def build(self, out_size: int, in_size: int, draws: Draws) -> DynamicTransfer:
-        """See :meth:`UnitCell.build`."""
+        """See :meth:`Compound.build`."""
         return DynamicTransfer(self, out_size, in_size, draws)
 
     def check(self) -> None:

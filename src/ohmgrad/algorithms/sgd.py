@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import count
 
 import torch
 from torch import Tensor, nn
 
 from ohmgrad.algorithms.base import Rule
-from ohmgrad.devices.base import PulsedDevice
+from ohmgrad.cells.base import Device, make_array
 from ohmgrad.devices.ideal import IdealDevice
-from ohmgrad.engine.array import CellArray
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.operations import choose_columns, fresh_noise
+from ohmgrad.engine.samples import Samples
 from ohmgrad.parameters.update import UpdateParameters
 
 
@@ -22,28 +23,28 @@ class PulsedSGD(Rule):
     1. For every sample in turn, :math:`W \leftarrow \mathrm{pulsed}(W,\ -\lambda\, d\, x^T)`.
     """
 
-    def __init__(self, device: PulsedDevice, out_size: int, in_size: int, draws: Draws) -> None:
+    def __init__(self, device: Device, out_size: int, in_size: int, draws: Draws) -> None:
         super().__init__()
         columns_are_slices = out_size > in_size  # the longer side makes the lanes of the kernel
-        self.arrays = nn.ModuleList([CellArray(device, out_size, in_size, 0, columns_are_slices, draws)])
+        array = make_array(device, out_size, in_size, columns_are_slices, draws, count())
+        self.arrays = nn.ModuleList([array])
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
         """See :meth:`Rule.update`."""
         rates = torch.full((len(x),), rate, dtype=torch.float64, device=x.device)
-        self.cell_arrays()[0].update(x, d, rates, up, draws)
+        self.all_arrays()[0].update(Samples.of(x, d, rates), up, draws)
 
     def visible(self) -> Tensor:
         """The weight of the array."""
-        return self.cell_arrays()[0].weight
+        return self.all_arrays()[0].visible()
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """See :meth:`Rule.set_weights`."""
-        self.cell_arrays()[0].set(weights, draws)
+        self.all_arrays()[0].set(weights, draws)
 
     def hidden(self) -> OrderedDict[str, Tensor]:
-        """The parameters of the cells."""
-        array = self.cell_arrays()[0]
-        return OrderedDict((name, array.get_buffer(name)) for name in array.hidden_names())
+        """The parameters of the cells, and the hidden weights if there are several at a cross point."""
+        return self.all_arrays()[0].hidden()
 
 
 class ExactSGD(Rule):

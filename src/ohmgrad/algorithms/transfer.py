@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from dataclasses import replace
+from itertools import count
 from typing import ClassVar
 
 import numpy as np
@@ -11,18 +13,20 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ohmgrad.algorithms.base import Rule, UnitCell, hidden_of
+from ohmgrad.algorithms.base import Compound, Rule
 from ohmgrad.algorithms.schedule import Integers, Reads, Signs, period_in_vectors, transfer_times
-from ohmgrad.devices.base import PulsedDevice, require
-from ohmgrad.engine.array import CellArray
+from ohmgrad.cells.base import Device, checked, make_array
+from ohmgrad.devices.base import require
+from ohmgrad.engine.base_array import hidden_of
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.mvm import check_io, mvm, read_slices, unmanaged
 from ohmgrad.engine.replay import Events
+from ohmgrad.engine.samples import Samples
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.parameters.update import UpdateParameters
 
 
-class TransferCompound(UnitCell):
+class TransferCompound(Compound):
     r"""Tiki-taka v1 (TTv1); with ``gamma`` above 0, residual learning.
 
     Arrays :math:`A = w_0` (fast), ..., :math:`C = w_{n-1}` (slow). One vector (x, d) at learning rate
@@ -85,7 +89,7 @@ class TransferCompound(UnitCell):
     """Pulses of the writes."""
 
     def build(self, out_size: int, in_size: int, draws: Draws) -> Transfer:
-        """See :meth:`UnitCell.build`."""
+        """See :meth:`Compound.build`."""
         return Transfer(self, out_size, in_size, draws)
 
     def check(self) -> None:
@@ -93,10 +97,7 @@ class TransferCompound(UnitCell):
         name, n = type(self).__name__, len(self.unit_cell_devices)
         require(n >= 2, f"{name}.unit_cell_devices has {n} devices. Give at least 2: the fast array first.")
         for device in self.unit_cell_devices:
-            require(
-                isinstance(device, PulsedDevice),
-                f"{name}.unit_cell_devices holds {type(device).__name__}. Every array needs a pulsed device.",
-            )
+            checked(device, f"{name}.unit_cell_devices")
         for field in ("gamma_vec", "transfer_every_vec", "transfer_lr_vec"):
             given = len(getattr(self, field))
             require(given in (0, n), f"{name}.{field} has {given} entries for {n} devices. Give {n}, or none.")
@@ -134,12 +135,13 @@ class Transfer(Rule):
         columns = config.transfer_columns
         if config.construction_seed:
             draws = Draws(config.construction_seed, draws.compiled)
+        self.devices: list[Device] = list(config.unit_cell_devices)
+        indices = count()
         self.arrays = nn.ModuleList(
-            CellArray(device, out_size, in_size, k, columns, draws) for k, device in enumerate(config.unit_cell_devices)
+            make_array(device, out_size, in_size, columns, draws, indices) for device in self.devices
         )
         n = len(self.arrays)
         self.slices, self.lanes = (in_size, out_size) if columns else (out_size, in_size)
-        self.devices: list[PulsedDevice] = list(config.unit_cell_devices)
         self.gammas = config.gamma_vec or [config.gamma ** (n - 1 - k) for k in range(n)]
         self.fully_hidden = not any(self.gammas[:-1]) and self.gammas[-1] == 1.0
         self.n_reads = min(config.n_reads_per_transfer, self.slices)
@@ -149,7 +151,7 @@ class Transfer(Rule):
         self.register_buffer("current_slice_indices", torch.zeros(n, dtype=torch.int64))
         self.register_buffer("transfers", torch.zeros(n, dtype=torch.int64))
         self.register_buffer("reads", torch.zeros(n, dtype=torch.int64))
-        slow = self.cell_arrays()[-1].weight
+        slow = self.all_arrays()[-1].visible()
         mixed = slow.new_zeros(0) if self.fully_hidden else torch.zeros_like(slow)
         self.register_buffer("mixed", mixed, persistent=False)
 
@@ -158,17 +160,15 @@ class Transfer(Rule):
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
         """See :meth:`Rule.update`."""
         start, batch = int(self.vectors), len(x)
-        rates = self.fast_rates(x, d, rate, up)
+        samples = Samples.of(x, d, self.fast_rates(x, d, rate, up))
         self.vectors += batch
         times = np.arange(start + 1, start + batch + 1)
-        self._deliver(0, x, d, rates, times, (start, batch), up, rate, draws)
+        self._deliver(0, samples, times, (start, batch), up, rate, draws)
 
     def _deliver(
         self,
         k: int,
-        x: Tensor,
-        d: Tensor,
-        rates: Tensor,
+        samples: Samples,
         times: Integers,
         span: tuple[int, int],
         up: UpdateParameters,
@@ -180,66 +180,57 @@ class Transfer(Rule):
         positions = np.searchsorted(times, reads.times, side="right").astype(np.int64)
         if len(times) or len(reads):
             signs = self.plan_signs(k, reads, positions, len(times), draws)
-            values = self._read_while_updating(k, x, d, rates, up, reads, positions, signs, draws)
+            signed = replace(samples, x_signs=signs.x, d_signs=signs.d)
+            values = self._read_while_updating(k, signed, up, reads, positions, draws)
         if k + 1 == len(self.arrays):
             return
+        x, d, rates = samples.x[:0], samples.d[:0], samples.rates[:0]
         if len(reads):
-            vector, write_rate = self.steps(k, values, reads, positions, signs, rate, rates)
+            vector, write_rate = self.steps(k, values, reads, positions, signs, rate, samples.rates)
             selected = x.new_zeros(len(reads), self.slices)
             selected[torch.arange(len(reads)), torch.from_numpy(reads.slices)] = 1.0
             x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
             rates = torch.full((len(reads),), write_rate, dtype=torch.float64, device=x.device)
-        else:  # nothing arrives at the next array, which may be read all the same
-            x, d, rates = x[:0], d[:0], rates[:0]
-        self._deliver(k + 1, x, d, rates, reads.times, span, self.config.transfer_update, rate, draws)
+        # Even if nothing arrives at the next array, it may be read.
+        writes = Samples.of(x, d, rates)
+        self._deliver(k + 1, writes, reads.times, span, self.config.transfer_update, rate, draws)
 
     def _read_while_updating(
-        self,
-        k: int,
-        x: Tensor,
-        d: Tensor,
-        rates: Tensor,
-        up: UpdateParameters,
-        reads: Reads,
-        positions: Integers,
-        signs: Signs,
-        draws: Draws,
+        self, k: int, samples: Samples, up: UpdateParameters, reads: Reads, positions: Integers, draws: Draws
     ) -> Tensor:
         """Replay the samples on array k; what the analog product gave at every read, ``[E, lanes]``."""
-        array = self.cell_arrays()[k]
+        array = self.all_arrays()[k]
         if len(reads) == 0:
-            return array.update(x, d, rates, up, draws, None, signs.x, signs.d)
+            return array.update(samples, up, draws)
         resets, reset_to = self._plan_resets(k, reads, draws)
-        stream, numbers = Stream.READ.of(k), torch.from_numpy(reads.numbers).to(x.device)
+        stream, numbers = Stream.READ.of(k), torch.from_numpy(reads.numbers).to(samples.x.device)
         if self.read_io.inp_noise == 0.0 or self.read_io.is_perfect:
             events = Events(reads.slices, positions, resets, reset_to)
-            stored = array.update(x, d, rates, up, draws, events, signs.x, signs.d)
+            stored = array.update(samples, up, draws, events)
             return read_slices(stored, self.read_io, draws, stream, numbers)
         # Noise on every input line makes a read depend on the whole array: a barrier at every read.
-        values = x.new_empty(len(reads), self.lanes)
+        values = samples.x.new_empty(len(reads), self.lanes)
         done = 0
-        for e, position in enumerate([*positions.tolist(), len(x)]):
-            part = slice(done, position)
+        for e, position in enumerate([*positions.tolist(), len(samples)]):
             if position > done:
-                flips = (None if flip is None else flip[part] for flip in (signs.x, signs.d))
-                array.update(x[part], d[part], rates[part], up, draws, None, *flips)
+                array.update(samples.part(done, position), up, draws)
                 done = position
             if e < len(reads):
-                one_hot = x.new_zeros(1, self.slices)
+                one_hot = samples.x.new_zeros(1, self.slices)
                 one_hot[0, reads.slices[e]] = 1.0
-                matrix = array.by_slice(array.weight).t()
+                matrix = array.by_slice(array.visible()).t()
                 values[e] = mvm(matrix, one_hot, self.read_io, draws, stream, numbers[e : e + 1], forward=False)[0]
                 if reset_to is not None and resets[e]:
                     one = slice(e, e + 1)
                     reset = Events(reads.slices[one], np.zeros(1, np.int64), resets[one], reset_to[one])
-                    array.update(x[:0], d[:0], rates[:0], up, draws, reset)
+                    array.update(samples.part(0, 0), up, draws, reset)
         return values
 
     def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> tuple[np.ndarray, Tensor | None]:
         """Which reads reset their slice, and to what."""
         if self.config.with_reset_prob == 0.0 or self.transfer_lrs[k] == 0.0 or len(reads) == 0:
             return np.zeros(len(reads), dtype=np.bool_), None
-        array = self.cell_arrays()[k]
+        (array,) = self.all_arrays()[k].cells()
         numbers = torch.from_numpy(reads.numbers)
         coins = draws.uniform(Stream.RESET_COIN.of(k, 1), numbers, 1)[:, 0]
         noise = draws.normal(Stream.RESET.of(k, 1), numbers, self.lanes).to(array.weight.device)
@@ -316,32 +307,32 @@ class Transfer(Rule):
 
     def visible(self) -> Tensor:
         r""":math:`\sum_k \gamma_k w_k`; the slow array itself if nothing else is visible."""
-        arrays = self.cell_arrays()
+        arrays = self.all_arrays()
         if self.fully_hidden:
-            return arrays[-1].weight
-        torch.mul(arrays[-1].weight, self.gammas[-1], out=self.mixed)
+            return arrays[-1].visible()
+        torch.mul(arrays[-1].visible(), self.gammas[-1], out=self.mixed)
         for k, array in enumerate(arrays[:-1]):
             if self.gammas[k] != 0.0:
                 signs = self.sign(k)
-                stored = array.weight if signs is None else signs * array.weight
+                stored = array.visible() if signs is None else signs * array.visible()
                 self.mixed.add_(stored, alpha=self.gammas[k])
         return self.mixed
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """The slow array is set, the others and all counters start from 0."""
-        arrays = self.cell_arrays()
+        arrays = self.all_arrays()
         rest = weights
         for k, array in enumerate(arrays[:-1]):
-            array.set(torch.zeros_like(array.weight), draws)
+            array.set(torch.zeros_like(weights), draws)
             if self.gammas[k] != 0.0:  # what a cell that cannot be 0 shows, the slow array makes up for
-                rest = rest - self.gammas[k] * array.weight
+                rest = rest - self.gammas[k] * array.visible()
         arrays[-1].set(rest / self.gammas[-1], draws)
         self.vectors.zero_()
         self.current_slice_indices.zero_()
 
     def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
         """Reset cells in some columns of the fast array."""
-        self.cell_arrays()[0].reset_columns(columns, probability, draws)
+        self.all_arrays()[0].reset_columns(columns, probability, draws)
 
     def state(self) -> dict[str, Tensor]:
         """See :meth:`Rule.state`."""
@@ -349,4 +340,4 @@ class Transfer(Rule):
 
     def hidden(self) -> OrderedDict[str, Tensor]:
         """See :meth:`Rule.hidden`."""
-        return hidden_of(self.cell_arrays())
+        return hidden_of(self.all_arrays())

@@ -7,15 +7,19 @@ take several words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.update import UpdateParameters
+
+_SIGN_BIT = -(1 << 31)
+_SLOT_BITS = (1 << 31) - 1
 
 
 @dataclass
@@ -32,7 +36,7 @@ class Lengths:
 
 
 @dataclass
-class Trains:
+class Trains(Plan):
     """Packed trains: ``x`` int32 ``[words, in]``, ``d`` int32 ``[words, out]``; ``words_per_sample`` rows a sample.
 
     Where ``x & d`` has k ones in its lower 31 bits, the cell gets k pulses; they lower the weight if the signs agree.
@@ -41,6 +45,33 @@ class Trains:
     x: Tensor
     d: Tensor
     words_per_sample: int
+    batch: int
+
+    def __len__(self) -> int:
+        return self.x.shape[0] // self.words_per_sample
+
+    def part(self, begin: int, end: int) -> Trains:
+        """See :meth:`Plan.part`."""
+        rows = slice(begin * self.words_per_sample, end * self.words_per_sample)
+        return replace(self, x=self.x[rows], d=self.d[rows])
+
+    def only(self, chosen: Tensor) -> Trains:
+        """See :meth:`Plan.only`."""
+        rows = chosen.repeat_interleave(self.words_per_sample)[:, None]
+        return replace(self, x=torch.where(rows, self.x, 0), d=torch.where(rows, self.d, 0))
+
+    def one_sided(self, raising: bool) -> Trains:
+        """See :meth:`Plan.one_sided`.
+
+        Every word becomes two, one for the x lines of each sign, so that no cell has pulses in both.
+        """
+        x, d = [], []
+        for x_is_negative in (False, True):
+            d_is_negative = x_is_negative ^ raising
+            x.append(torch.where((self.x < 0) == x_is_negative, self.x, 0) & _SLOT_BITS)
+            d.append(torch.where((self.d < 0) == d_is_negative, self.d, 0) | _SIGN_BIT)
+        both = [torch.stack(halves, 1).flatten(0, 1) for halves in (x, d)]
+        return replace(self, x=both[0], d=both[1], words_per_sample=2 * self.words_per_sample)
 
 
 def pulse_lengths(x: Tensor, d: Tensor, rate: Tensor, granularity: float, up: UpdateParameters) -> Lengths:
@@ -115,28 +146,19 @@ def _chances(values: Tensor, scale: Tensor, up: UpdateParameters, rounding: Tens
 
 
 def make_trains(
-    x: Tensor,
-    d: Tensor,
-    lengths: Lengths,
-    up: UpdateParameters,
-    draws: Draws,
-    array: int,
-    first_sample: int,
-    x_signs: Tensor | None = None,
-    d_signs: Tensor | None = None,
+    samples: Samples, lengths: Lengths, up: UpdateParameters, draws: Draws, array: int, first_sample: int
 ) -> Trains:
     """Draw the trains of a batch.
 
     :param array: which array of the tile is pulsed; the trains of each are drawn independently.
     :param first_sample: number of the first sample since the array was made, which addresses its trains.
-    :param x_signs: flips of the lines, bool ``[n, in]`` (choppers); likewise ``d_signs`` ``[n, out]``.
     """
-    numbers = torch.arange(first_sample, first_sample + x.shape[0], device=x.device)
-    words = max(1, -(-int(lengths.bl.max()) // SLOTS)) if x.shape[0] else 1
+    numbers = torch.arange(first_sample, first_sample + len(samples), device=samples.x.device)
+    words = max(1, -(-int(lengths.bl.max()) // SLOTS)) if len(samples) else 1
     packed = []
     sides = (
-        (x, lengths.b, x_signs, Stream.TRAIN_X, Stream.ROUND_X),
-        (d, lengths.a, d_signs, Stream.TRAIN_D, Stream.ROUND_D),
+        (samples.x, lengths.b, samples.x_signs, Stream.TRAIN_X, Stream.ROUND_X),
+        (samples.d, lengths.a, samples.d_signs, Stream.TRAIN_D, Stream.ROUND_D),
     )
     for values, scale, flips, train, rounding_stream in sides:
         rounding = None
@@ -146,4 +168,4 @@ def make_trains(
         if flips is not None:
             chances = torch.where(flips, -chances, chances)
         packed.append(pack(chances, lengths.bl, words, draws, train.of(array), numbers))
-    return Trains(packed[0], packed[1], words)
+    return Trains(packed[0], packed[1], words, samples.batch)

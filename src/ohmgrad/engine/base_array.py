@@ -1,0 +1,116 @@
+"""What a learning rule sees of the conductances at every cross point: one cell each, or several that act together."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.exact import ExactUpdates
+from ohmgrad.engine.plan import make_trains, pulse_lengths
+from ohmgrad.engine.replay import Events
+from ohmgrad.engine.samples import Plan, Samples
+from ohmgrad.parameters.enums import PulseType
+from ohmgrad.parameters.update import UpdateParameters
+
+if TYPE_CHECKING:
+    from ohmgrad.engine.array import CellArray
+
+
+class Array(nn.Module, ABC):
+    """One weight ``[out, in]`` stored in conductances, which pulses change and transfers read.
+
+    :param index: tells the random numbers of the arrays of a tile apart.
+    :param columns_are_slices: whether transfers read columns (True) or rows; the memory layout follows.
+    """
+
+    samples: Tensor
+    """Rank-1 updates seen, int64: numbers the trains."""
+
+    def __init__(self, index: int, columns_are_slices: bool) -> None:
+        super().__init__()
+        self.index = index
+        self.columns_are_slices = columns_are_slices
+        self.register_buffer("samples", torch.zeros((), dtype=torch.int64))
+
+    # --- what it shows -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def visible(self) -> Tensor:
+        """The weight ``[out, in]`` that reading gives; shares memory with the cells where it can."""
+
+    @property
+    @abstractmethod
+    def weight_granularity(self) -> float:
+        """Step that the pulse generator counts with."""
+
+    @abstractmethod
+    def hidden(self) -> OrderedDict[str, Tensor]:
+        """Parameters and hidden weights by name, in order; the tensors ``[out, in]`` themselves."""
+
+    @abstractmethod
+    def cells(self) -> list[CellArray]:
+        """The arrays of single cells that it is made of, itself if it is one."""
+
+    def by_slice(self, value: Tensor) -> Tensor:
+        """An ``[out, in]`` tensor of this array as ``[slices, lanes]`` (a view)."""
+        return value.t() if self.columns_are_slices else value
+
+    # --- pulses ------------------------------------------------------------------------------------------------------
+
+    def update(self, samples: Samples, up: UpdateParameters, draws: Draws, events: Events | None = None) -> Tensor:
+        """Apply samples in turn, by pulses (or exactly).
+
+        :param events: reads during the batch, their ``words`` counted in samples.
+        :returns: the slices that were read, ``[E, lanes]``.
+        """
+        return self.replay(self.plan(samples, up, draws), Events.none() if events is None else events, draws)
+
+    def plan(self, samples: Samples, up: UpdateParameters, draws: Draws) -> Plan:
+        """Everything about samples that does not depend on the weights."""
+        first = int(self.samples)
+        self.samples += len(samples)
+        if up.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE):
+            return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
+        lengths = pulse_lengths(samples.x, samples.d, samples.rates, self.weight_granularity, up)
+        return make_trains(samples, lengths, up, draws, self.index, first)
+
+    @abstractmethod
+    def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:
+        """Apply a plan; see :meth:`update`."""
+
+    # --- operations on all cells -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def set(self, weights: Tensor, draws: Draws) -> None:
+        """Set the weight ``[out, in]``, within the bounds of the cells."""
+
+    @abstractmethod
+    def decay(self, alpha: float, draws: Draws) -> None:
+        """One step of decay of the cells that have a lifetime."""
+
+    @abstractmethod
+    def diffuse(self, draws: Draws) -> None:
+        """One step of the random walk of the cells that diffuse."""
+
+    @abstractmethod
+    def clip(self, limit: float, draws: Draws) -> None:
+        """Clip to the bounds of the cells and, unless ``limit`` is negative, to ``[-limit, limit]``."""
+
+    @abstractmethod
+    def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
+        """Reset cells of some columns, each with a probability."""
+
+
+def hidden_of(arrays: Iterable[Array]) -> OrderedDict[str, Tensor]:
+    """Hidden parameters of several arrays: those of array k with suffix ``_k``, then ``hidden_weights_k``."""
+    hidden: OrderedDict[str, Tensor] = OrderedDict()
+    for k, array in enumerate(arrays):
+        hidden.update((f"{name}_{k}", value) for name, value in array.hidden().items())
+        hidden[f"hidden_weights_{k}"] = array.visible()
+    return hidden
