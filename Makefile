@@ -13,7 +13,7 @@ demo: $(VENV)/.lab ## Train a small network with every learning rule and draw th
 	$(BIN)/ohmgrad compare --out ohmgrad-demo $(if $(wildcard ohmgrad-demo/setting.json),--resume)
 
 test: $(VENV)/.dev ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(VENV)/.dev ## Check style and formatting
 	$(BIN)/ruff check .

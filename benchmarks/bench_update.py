@@ -79,5 +79,5 @@ def test_update(benchmark: BenchmarkFixture, subject: str, size: int, batch: int
     rounds = max(3, min(50, int(2e9 / (size * size * batch * max(density, 1.0) * 20))))
     benchmark.pedantic(tile.update, args=(x, d), rounds=rounds, warmup_rounds=1)
     if subject != "ideal":
-        received = tile.pulse_counts()[0].double().mean().item() / (batch * (rounds + 1))
+        received = tile.pulse_counts()[0].total.double().mean().item() / (batch * (rounds + 1))
         assert received == pytest.approx(density, rel=0.5)  # the load is the one that is named

@@ -197,7 +197,7 @@ def test_a_layer_of_one_cell_trains(name: str) -> None:
         (layer(torch.ones(2, 1)) - 0.3).square().sum().backward()
         optimizer.step()
     assert torch.isfinite(layer.weight).all()
-    assert layer.tile.pulse_counts()[0].item() > 0
+    assert layer.tile.pulse_counts()[0].total.item() > 0
 
 
 # Extremes that are not errors
@@ -218,7 +218,7 @@ def test_zero_inputs_and_gradients_send_no_pulses(name: str) -> None:
     tile = AnalogTile(3, 4, rule(name))
     for x, d in ((0.0, 1.0), (1.0, 0.0), (0.0, 0.0), (-0.0, 1.0)):
         tile.update(torch.full((1, 4), x), torch.full((1, 3), d))
-    assert not tile.pulse_counts()[0].any()
+    assert not tile.pulse_counts()[0].total.any()
 
 
 def test_cells_at_their_bounds_stay_there() -> None:

@@ -12,6 +12,8 @@ from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.cells.base import Cell, UnitCell
+from ohmgrad.cells.one_sided import OneSidedUnitCell
+from ohmgrad.cells.vector import ReferenceUnitCell, VectorUnitCell
 from ohmgrad.devices.base import PulsedDevice, WriteNoiseDevice
 from ohmgrad.devices.constant_step import ConstantStepDevice
 from ohmgrad.devices.ideal import IdealDevice
@@ -22,6 +24,7 @@ from ohmgrad.parameters.enums import (
     BoundManagementType,
     NoiseManagementType,
     PulseType,
+    VectorUnitCellUpdatePolicy,
     WeightNoiseType,
 )
 from ohmgrad.parameters.io import IOParameters
@@ -91,9 +94,11 @@ __all__ = [
     "IdealDevice",
     "LinearStepDevice",
     "NoiseManagementType",
+    "OneSidedUnitCell",
     "PulseType",
     "PulsedDevice",
     "RPUConfig",
+    "ReferenceUnitCell",
     "RuntimeParameter",
     "SingleRPUConfig",
     "SoftBoundsDevice",
@@ -102,6 +107,8 @@ __all__ = [
     "UnitCell",
     "UnitCellRPUConfig",
     "UpdateParameters",
+    "VectorUnitCell",
+    "VectorUnitCellUpdatePolicy",
     "WeightNoiseType",
     "WriteNoiseDevice",
 ]

@@ -14,7 +14,9 @@ from torch.autograd.function import once_differentiable
 from ohmgrad.algorithms.base import Compound, Rule
 from ohmgrad.algorithms.sgd import ExactSGD, PulsedSGD
 from ohmgrad.cells.base import checked
+from ohmgrad.cells.vector import VectorArray
 from ohmgrad.configs import IdealDevice, IOParameters, PulseType, RPUConfig, SingleRPUConfig, TileConfig
+from ohmgrad.engine.array import PulseCounts
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.mvm import check_io, mvm, new_average
 from ohmgrad.errors import ConfigError, TileError
@@ -209,16 +211,33 @@ class AnalogTile(nn.Module):
         self.rule.set_hidden(values)
         self._show()
 
+    def get_hidden_update_index(self) -> int:
+        """The device of a vector cell that receives pulses; 0 if there is no choice."""
+        cell = self._vector_cell()
+        return 0 if cell is None else int(cell.current_device_idx)
+
+    def set_hidden_update_index(self, index: int) -> None:
+        """Choose the device of a vector cell that receives pulses (policy SINGLE_FIXED), or begins (SINGLE_SEQUENTIAL).
+
+        :raises TileError: if there is no such device.
+        """
+        cell = self._vector_cell()
+        count = 1 if cell is None else len(cell.arrays)
+        if not 0 <= index < count:
+            raise TileError(f"{self.label}: no device {index} to choose. Give a number from 0 to {count - 1}.")
+        if cell is not None:
+            cell.current_device_idx.fill_(index)
+
     def algorithm_state(self) -> dict[str, Tensor]:
         """The rule's own state by name: counters, choppers, averages."""
         return {name: value.detach().clone() for name, value in self.rule.state().items()}
 
-    def pulse_counts(self) -> list[Tensor]:
+    def pulse_counts(self) -> list[PulseCounts]:
         """Pulses that every cell has received since the tile was made.
 
-        :returns: one int32 ``[out, in]`` for each array, beginning with the one that gradients reach.
+        :returns: up pulses, down pulses and resets of each array of cells, beginning with the one that gradients reach.
         """
-        return [array.pulses.clone() for array in self.rule.cells()]
+        return [cells.pulse_counts() for cells in self.rule.cells()]
 
     @property
     def label(self) -> str:
@@ -235,6 +254,11 @@ class AnalogTile(nn.Module):
     def _draws(self, where: torch.device | None = None) -> Draws:
         where = self.weight.device if where is None else where
         return Draws(int(self.seed), where.type == "cpu" and self.rpu_config.runtime.implementation != "reference")
+
+    def _vector_cell(self) -> VectorArray | None:
+        """The array whose devices take turns, if there is one."""
+        first = self.rule.all_arrays()[0] if isinstance(self.rule, PulsedSGD) else None
+        return first if isinstance(first, VectorArray) else None
 
     def _show(self) -> None:
         """Let the visible weight be what the rule says it is."""

@@ -84,7 +84,7 @@ class ByHand:
         z = self.weights[k][:, s].copy()
         if rule.with_reset_prob == 1.0:
             self.weights[k][:, s] = 0.0
-            self.pulses[k][:, s] += int(k == 0)  # a reset wears a cell like a pulse, where pulses are simulated at all
+            self.pulses[k][:, s] += 1  # a reset wears a cell like a pulse
         alpha = rule.transfer_lr * rate
         if not isinstance(rule, BufferedTransferCompound):
             self.weights[k + 1][:, s] += alpha * z

@@ -115,7 +115,7 @@ def test_ttv1_adds_the_read_times_the_transfer_rate_and_returns_to_the_first_col
         written[:, : k + 1] = 0.3 * preset[:, : k + 1]
         close(slow(tile), written)
     assert pointer(tile) == 0
-    assert tile.pulse_counts()[1].tolist() == [[15, 15, 0], [15, 15, 15]]
+    assert tile.pulse_counts()[1].total.tolist() == [[15, 15, 0], [15, 15, 15]]
     close(fast(tile), preset)
 
 
@@ -225,7 +225,7 @@ def test_a_batch_longer_than_the_period_is_applied_and_counted_to_its_end(implem
     tile, single = (tile_of((2, 5), device, implementation, update=ONE_PULSE) for _ in range(2))
     for batch in (1, 2):
         tile.update(torch.ones(10, 5), torch.ones(10, 2))
-        assert (tile.pulse_counts()[0] == 10 * batch).all()
+        assert (tile.pulse_counts()[0].total == 10 * batch).all()
         close(fast(tile), -10 * step * batch)
     for _ in range(20):
         single.update(torch.ones(1, 5), torch.ones(1, 2))
@@ -400,4 +400,4 @@ def test_a_written_pulse_of_certain_size_needs_no_pulses_at_all(implementation: 
     put(tile, {"hidden_weights_0": 0.123})
     pass_time(tile, 3)
     close(slow(tile), 0.3 * 0.123)
-    assert not tile.pulse_counts()[1].any()
+    assert not tile.pulse_counts()[1].total.any()

@@ -200,7 +200,7 @@ def test_automatically_scaled_gradients_of_any_size_move_the_fast_array_alike(
         tile = tile_of((1, 1), device, implementation)
         tile.update(*one_by_one(1.0, size, 3))
         # 15.5 pulses are asked for: 16 slots, nearly all of which fire
-        assert 3 * 12 <= int(tile.pulse_counts()[0]) <= 3 * 16
+        assert 3 * 12 <= int(tile.pulse_counts()[0].total) <= 3 * 16
 
 
 # --- the learning rate of transfers ----------------------------------------------------------------------------------
@@ -338,7 +338,8 @@ def test_randomly_selected_slices_are_all_equally_likely(rule: type[TransferComp
     for _ in range(transfers // 100):
         pass_time(tile, 200, at_once=True)
         seen.add(pointer(tile))
-    visits = (tile.pulse_counts()[1] if columns else tile.pulse_counts()[1].t())[0].double()
+    written = tile.pulse_counts()[1].total
+    visits = (written if columns else written.t())[0].double()
     assert visits.sum() == 3 * transfers
     mean = 3 * transfers / slices
     spread = math.sqrt(transfers * 3 / slices * (1 - 3 / slices))
@@ -470,7 +471,7 @@ def test_a_buffer_gives_at_most_one_train_of_steps(rule: type[BufferedTransferCo
     pass_time(tile, 2)
     rest = buffer(tile) / (0.01 if rule is BufferedTransferCompound else 1.0)
     close(rest, [[5.5 - 3.0, -0.5]], 1e-5)
-    assert tile.pulse_counts()[1].tolist() == [[3, 3]]  # certain: 3 pulses for each step, in 3 slots
+    assert tile.pulse_counts()[1].total.tolist() == [[3, 3]]  # certain: 3 pulses for each step, in 3 slots
 
 
 @pytest.mark.parametrize("rule", [BufferedTransferCompound, ChoppedTransferCompound])
@@ -480,7 +481,7 @@ def test_one_step_of_the_buffer_is_so_many_pulses_on_average(rule: type[Buffered
     tile = tile_of((50, 20), compound(rule, transfer_update=up, step=2.0, **fields), rate=1.0)
     put(tile, {"hidden_weights_0": 0.015})  # one step
     pass_time(tile, 20, at_once=True)
-    pulses = tile.pulse_counts()[1].double()
+    pulses = tile.pulse_counts()[1].total.double()
     # in each of 4 slots both lines fire with probability sqrt(2 / 4)
     spread_of_lines = math.sqrt(4 * 0.25 / 1000 + 4 * 0.25 / 20)
     assert abs(pulses.mean() - 2.0) < 4.0 * spread_of_lines
@@ -670,7 +671,7 @@ def test_agad_writes_only_after_the_sweep_that_follows_its_first_phase() -> None
     for sweep in range(7):
         pass_time(tile, 2)
         # t counts the sweeps before this one, and must be above 4
-        assert tile.pulse_counts()[1].tolist() == [[max(0, sweep - 4)] * 2]
+        assert tile.pulse_counts()[1].total.tolist() == [[max(0, sweep - 4)] * 2]
 
 
 @pytest.mark.parametrize("offset", [-0.3, 0.0, 0.3])

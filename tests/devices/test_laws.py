@@ -79,7 +79,7 @@ def test_a_pulse_moves_the_cell_of_a_tile_the_same_way(device, w, up, down, impl
         tile.set_weights(torch.tensor([[w]]))
         tile.set_learning_rate(device.weight_granularity)
         tile.update(torch.tensor([1.0]), torch.tensor([gradient]))
-        assert tile.pulse_counts()[0].tolist() == [[1]]
+        assert tile.pulse_counts()[0].total.tolist() == [[1]]
         assert tile.get_weights().item() == pytest.approx(expected, abs=1e-7)
 
 

@@ -321,6 +321,6 @@ def test_the_exact_update_goes_to_the_hidden_weight_and_is_seen_through_write_no
 
 def test_a_reset_wears_the_cell_like_a_pulse() -> None:
     tile = AnalogTile(3, 4, SingleRPUConfig(device=SoftBoundsDevice()))
-    before = tile.pulse_counts()[0]
+    before = tile.pulse_counts()[0].resets
     tile.reset_columns(1, 2)
-    assert (tile.pulse_counts()[0] - before).tolist() == [[0, 1, 1, 0]] * 3
+    assert (tile.pulse_counts()[0].resets - before).tolist() == [[0, 1, 1, 0]] * 3

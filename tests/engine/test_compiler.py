@@ -193,7 +193,7 @@ def test_a_law_of_five_lines_gives_what_the_reference_gives(name: str) -> None:
     for first, second in zip(*(tile.get_hidden_parameters().items() for tile in tiles), strict=True):
         torch.testing.assert_close(first[1], second[1], rtol=0.0, atol=1e-5, msg=lambda m, n=first[0]: f"{n}: {m}")
     for first, second in zip(*(tile.pulse_counts() for tile in tiles), strict=True):
-        assert torch.equal(first, second)
+        assert all(map(torch.equal, first, second))
 
 
 def test_an_unknown_argument_of_a_law_is_named() -> None:

@@ -57,6 +57,7 @@ class Batch:
             apparent=state + 0.1 if write_noise > 0.0 else None,
             pulses=torch.randint(10, (slices, lanes), generator=generator).to(torch.int32),
             parameters=tuple(parameters[name] for name in law.cell),
+            raised=torch.randint(5, (slices, lanes), generator=generator).to(torch.int32),
             law=law,
             noisy=noisy,
             write_noise=write_noise,
@@ -81,7 +82,13 @@ class Batch:
     def copied(self) -> Cells:
         cells = self.cells
         apparent = None if cells.apparent is None else cells.apparent.clone()
-        return replace(cells, state=cells.state.clone(), apparent=apparent, pulses=cells.pulses.clone())
+        return replace(
+            cells,
+            state=cells.state.clone(),
+            apparent=apparent,
+            pulses=cells.pulses.clone(),
+            raised=cells.raised.clone(),
+        )
 
     def run(self, compiled: bool, events: Events | None = None) -> tuple[Cells, Tensor]:
         cells = self.copied()
@@ -94,6 +101,7 @@ def assert_same(
 ) -> None:
     close(first[0].state, second[0].state)
     assert torch.equal(first[0].pulses, second[0].pulses)
+    assert torch.equal(first[0].raised, second[0].raised)
     if first[0].apparent is not None and second[0].apparent is not None:
         close(first[0].apparent, second[0].apparent)
     close(first[1], second[1])
@@ -180,6 +188,7 @@ def test_rows_or_columns_as_slices_give_every_cell_the_same_life(compiled: bool)
         state=turned.state.t().contiguous(),
         apparent=turned.apparent.t().contiguous(),
         pulses=turned.pulses.t().contiguous(),
+        raised=turned.raised.t().contiguous(),
         parameters=tuple(parameter.t().contiguous() for parameter in turned.parameters),
         columns_are_slices=False,
     )

@@ -42,6 +42,10 @@ class PulsedSGD(Rule):
         """See :meth:`Rule.set_weights`."""
         self.all_arrays()[0].set(weights, draws)
 
+    def state(self) -> dict[str, Tensor]:
+        """The counters of a cell of several devices."""
+        return self.all_arrays()[0].counters()
+
     def hidden(self) -> OrderedDict[str, Tensor]:
         """The parameters of the cells, and the hidden weights if there are several at a cross point."""
         return self.all_arrays()[0].hidden()

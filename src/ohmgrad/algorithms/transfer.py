@@ -335,8 +335,11 @@ class Transfer(Rule):
         self.all_arrays()[0].reset_columns(columns, probability, draws)
 
     def state(self) -> dict[str, Tensor]:
-        """See :meth:`Rule.state`."""
-        return {"current_slice_indices": self.current_slice_indices}
+        """See :meth:`Rule.state`; counters of array k have the suffix ``_k``."""
+        own = {"current_slice_indices": self.current_slice_indices}
+        for k, array in enumerate(self.all_arrays()):
+            own.update((f"{name}_{k}", value) for name, value in array.counters().items())
+        return own
 
     def hidden(self) -> OrderedDict[str, Tensor]:
         """See :meth:`Rule.hidden`."""

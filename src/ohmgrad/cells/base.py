@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -71,6 +72,11 @@ def checked(device: Any, where: str) -> Device:
         raise ConfigError(f"{where} holds {type(device).__name__}. Give a pulsed device or a cell of several.")
     device.check()
     return device
+
+
+def pair_of(devices: list[Any]) -> list[Any]:
+    """Two devices: a single one is doubled."""
+    return [devices[0], copy.deepcopy(devices[0])] if len(devices) == 1 else devices
 
 
 def make_array(

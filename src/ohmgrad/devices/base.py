@@ -151,6 +151,36 @@ class PulsedDevice(Config):
             "reset_bias": reset,
         }
 
+    def mirrored(self) -> PulsedDevice:
+        """The device that does down what this one does up, :math:`w` seen as :math:`-w`.
+
+        Fields whose names end in ``_up`` and ``_down`` change places, bounds change places and sign, ``reset``,
+        ``reference_mean`` and what ends in ``up_down`` change sign. A device whose law needs more extends this.
+        """
+        return self.replaced(**_mirrored_values(self))
+
+    def mirrored_cells(self, cells: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Parameters of cells of :meth:`mirrored`, each the mirror image of one of these."""
+        return cells | _mirrored_values(cells)
+
+
+_EXCHANGED = {"max_bound": "min_bound", "w_max": "w_min"}
+_NEGATED = ("reset", "reset_bias", "reference", "reference_mean")
+
+
+def _mirrored_values(values: Any) -> dict[str, Any]:
+    """Those of some named values that are others in the mirror image."""
+    named = dict(values)
+    mirrored = {name: -named[name] for name in named if name in _NEGATED or name.endswith("up_down")}
+    for name, other in _EXCHANGED.items():
+        if name in named:
+            mirrored |= {name: -named[other], other: -named[name]}
+    for name in named:
+        other = name.removesuffix("_up") + "_down"
+        if name.endswith("_up") and other in named:
+            mirrored |= {name: named[other], other: named[name]}
+    return mirrored
+
 
 class WriteNoiseDevice(PulsedDevice):
     """A pulsed device whose apparent weight is its hidden (persistent) weight plus write noise."""

@@ -51,6 +51,11 @@ class LinearDevice(WriteNoiseDevice):
             f"{type(self).__name__}: reverse_up and reverse_down need mult_noise=True, which is False.",
         )
 
+    def mirrored_cells(self, cells: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See :meth:`PulsedDevice.mirrored_cells`; a slope changes its sign."""
+        mirrored = super().mirrored_cells(cells)
+        return mirrored | {name: -mirrored[name] for name in ("slope_up", "slope_down")}
+
     def _slopes(
         self, cells: dict[str, Tensor], gamma_up: Tensor | float, gamma_down: Tensor | float, mean_bounds: bool
     ) -> dict[str, Tensor]:

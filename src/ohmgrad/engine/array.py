@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,12 +34,28 @@ class _Sampler:
         return self.draws.uniform(self.stream, torch.arange(self.shape[0]), self.shape[1], purpose)
 
 
+class PulseCounts(NamedTuple):
+    """What the cells of an array have received, each int32 ``[out, in]``."""
+
+    up: Tensor
+    """Pulses that raise the weight."""
+    down: Tensor
+    """Pulses that lower it."""
+    resets: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """All of them: the wear of the cells."""
+        return self.up + self.down + self.resets
+
+
 class CellArray(Array):
     """The cells of one device at every cross point of a tile.
 
     Buffers, each ``[out, in]``: ``weight`` (what reading gives), ``persistent_weights`` (what pulses move; only with
-    write noise), ``pulses`` (how many pulses each cell has received), and the parameters of the cells by the names of
-    their device. Scalars: ``samples`` (rank-1 updates seen) and ``operations`` (noisy ones on all cells).
+    write noise), ``pulses`` (how many pulses and resets each cell has received), ``raised`` and ``resets`` (how many of
+    them were up pulses, and resets), and the parameters of the cells by the names of their device. Scalars: ``samples``
+    (rank-1 updates seen) and ``operations`` (noisy ones on all cells).
 
     :param device: configuration of the cells.
     :param out_size: rows; :param in_size: columns.
@@ -50,17 +67,27 @@ class CellArray(Array):
     weight: Tensor
     persistent_weights: Tensor | None
     pulses: Tensor
+    raised: Tensor
+    resets: Tensor
     operations: Tensor
 
     def __init__(
-        self, device: PulsedDevice, out_size: int, in_size: int, index: int, columns_are_slices: bool, draws: Draws
+        self,
+        device: PulsedDevice,
+        out_size: int,
+        in_size: int,
+        index: int,
+        columns_are_slices: bool,
+        draws: Draws,
+        cells: dict[str, Tensor] | None = None,
     ) -> None:
         super().__init__(index, columns_are_slices)
         device.check()
         self.device_config = device
         shape = (out_size, in_size)
         own = Draws(device.construction_seed, draws.compiled) if device.construction_seed else draws
-        cells = device.sample(_Sampler(own, Stream.CELLS.of(index), shape))
+        if cells is None:
+            cells = device.sample(_Sampler(own, Stream.CELLS.of(index), shape))
         self.parameter_names = tuple(cells)
         self.law = bind_law(device, self.parameter_names)
         for name, value in cells.items():
@@ -68,11 +95,18 @@ class CellArray(Array):
         zeros = torch.zeros(shape, dtype=torch.float32)
         self.register_buffer("weight", self._laid_out(zeros))
         self.register_buffer("persistent_weights", self._laid_out(zeros) if device.write_noise > 0.0 else None)
-        self.register_buffer("pulses", self._laid_out(zeros.to(torch.int32)))
+        for name in ("pulses", "raised", "resets"):
+            self.register_buffer(name, self._laid_out(zeros.to(torch.int32)))
         self.register_buffer("operations", torch.zeros((), dtype=torch.int64))
         states = ("weight",) if self.persistent_weights is None else ("weight", "persistent_weights")
-        self.kernel_buffers = (*states, "pulses", *self.law.cell)
+        self.kernel_buffers = (*states, "pulses", "raised", *self.law.cell)
         self.set(zeros, draws)
+
+    def mirrored(self, index: int, draws: Draws) -> CellArray:
+        """Cells that do down what these do up, one for each of these."""
+        device, (out_size, in_size) = self.device_config, self.weight.shape
+        cells = device.mirrored_cells({name: self.get_buffer(name) for name in self.parameter_names})
+        return CellArray(device.mirrored(), out_size, in_size, index, self.columns_are_slices, draws, cells)
 
     def _laid_out(self, value: Tensor) -> Tensor:
         """A copy whose slices are contiguous in memory."""
@@ -104,7 +138,10 @@ class CellArray(Array):
         if isinstance(plan, ExactUpdates):
             return replay_exactly(self, plan, events, draws)
         assert isinstance(plan, Trains)
-        return self._replay_trains(plan, events, draws)
+        read = self._replay_trains(plan, events, draws)
+        slices = torch.from_numpy(events.slices[events.resets]).to(self.resets.device)
+        self.by_slice(self.resets).index_add_(0, slices, self.resets.new_ones(len(slices), read.shape[1]))
+        return read
 
     def _replay_trains(self, trains: Trains, events: Events, draws: Draws) -> Tensor:
         slices, lanes = (trains.x, trains.d) if self.columns_are_slices else (trains.d, trains.x)
@@ -116,6 +153,7 @@ class CellArray(Array):
             state=self.by_slice(self.state),
             apparent=None if self.persistent_weights is None else self.by_slice(self.weight),
             pulses=self.by_slice(self.pulses),
+            raised=self.by_slice(self.raised),
             parameters=tuple(
                 self.by_slice(value) for value in map(self._buffers.get, self.law.cell) if value is not None
             ),
@@ -128,6 +166,11 @@ class CellArray(Array):
         )
         in_words = Events(events.slices, events.words * trains.words_per_sample, events.resets, events.values)
         return replay(cells, slices.t(), lanes, in_words, draws)
+
+    def pulse_counts(self) -> PulseCounts:
+        """What the cells have received since they were made."""
+        up, resets = self.raised.clone(), self.resets.clone()
+        return PulseCounts(up, self.pulses - up - resets, resets)
 
     # --- operations on all cells -------------------------------------------------------------------------------------
 
@@ -165,11 +208,15 @@ class CellArray(Array):
         self.redraw(draws)
 
     def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
-        r"""Set cells of some columns to :math:`r + \sigma_r \xi`, each with a probability."""
+        """See :meth:`Array.reset_columns`."""
         coins = Stream.RESET_COIN.of(self.index)
-        selected = choose_columns(self.operations, coins, self.weight, columns, probability, draws)
+        self.reset_cells(choose_columns(self.operations, coins, self.weight, columns, probability, draws), draws)
+
+    def reset_cells(self, selected: Tensor, draws: Draws) -> None:
+        r"""Set the cells that ``selected`` (bool ``[out, in]``) marks to :math:`r + \sigma_r \xi`."""
         self.state.copy_(torch.where(selected, self.reset_values(self._noise(Stream.RESET, draws)), self.state))
         self.pulses.add_(selected)  # a reset is a programming event: it wears the cell
+        self.resets.add_(selected)
         self.redraw(draws)
 
     def reset_values(self, noise: Tensor, slices: Tensor | None = None) -> Tensor:

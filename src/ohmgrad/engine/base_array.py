@@ -57,6 +57,10 @@ class Array(nn.Module, ABC):
     def cells(self) -> list[CellArray]:
         """The arrays of single cells that it is made of, itself if it is one."""
 
+    def counters(self) -> dict[str, Tensor]:
+        """Counters of the array by name; empty if it has none."""
+        return {}
+
     def by_slice(self, value: Tensor) -> Tensor:
         """An ``[out, in]`` tensor of this array as ``[slices, lanes]`` (a view)."""
         return value.t() if self.columns_are_slices else value

@@ -41,6 +41,10 @@ class Stream(IntEnum):
     BACKWARD = 15
     READ = 16
     """Converters and noise of the products of a transfer."""
+    POLICY = 17
+    """Which device of a vector cell receives a sample."""
+    REFRESH = 18
+    """Converters and noise of the reads of a refresh."""
 
     def of(self, array: int, part: int = 0) -> int:
         """The stream of one array of the tile, and of one of several uses within it."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ohmgrad.devices.base import PulsedDevice
@@ -82,6 +83,11 @@ class Events:
     resets: np.ndarray[Any, np.dtype[np.bool_]]
     values: Tensor | None = None
 
+    def part(self, chosen: np.ndarray[Any, Any], begin: int) -> Events:
+        """Some of the reads, in a batch that begins ``begin`` words later."""
+        values = None if self.values is None else self.values[torch.from_numpy(chosen)]
+        return Events(self.slices[chosen], self.words[chosen] - begin, self.resets[chosen], values)
+
     @staticmethod
     def none() -> Events:
         """No reads."""
@@ -94,11 +100,14 @@ class Cells:
     """The cells of an array as slices of lanes: every tensor is ``[slices, lanes]`` and changed in place.
 
     ``state`` is what pulses move; ``apparent`` is what reading gives, ``state`` plus write noise (None without any).
+    ``pulses`` counts what a cell has received, pulses and resets, and so addresses its noise; ``raised`` counts those
+    that were up.
     """
 
     state: Tensor
     apparent: Tensor | None
     pulses: Tensor
+    raised: Tensor
     parameters: tuple[Tensor, ...]
     law: Law
     noisy: bool

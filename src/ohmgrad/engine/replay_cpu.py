@@ -42,6 +42,7 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: D
         cells.state.numpy(),
         apparent.numpy(),
         cells.pulses.numpy(),
+        cells.raised.numpy(),
         tuple(parameter.numpy() for parameter in cells.parameters),
         tuple(np.float32(value) for value in cells.law.constants),
         np.ascontiguousarray(slices.numpy()),
@@ -132,7 +133,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
         return after if (i >= 0) & (i < count) else w
 
     @part
-    def drain(scratch, constants, lows, highs, pending, number, span, origin, k0, k1):  # type: ignore[no-untyped-def]
+    def drain(scratch, constants, lows, highs, pending, number, ups, span, origin, k0, k1):  # type: ignore[no-untyped-def]
         """Apply all pending pulses of the block; ``origin`` is its address, see ``address``."""
         end = i32(0)
         for lane in range(span):
@@ -163,6 +164,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                 scratch[lane] = w
         for lane in range(span):
             number[lane] += pending[lane]
+            ups[lane] += i32(popcount(lows[lane])) + i32(popcount(highs[lane]))
             pending[lane] = 0
             lows[lane] = 0
             highs[lane] = 0
@@ -208,8 +210,9 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
         return u32(stream), u32(s), u32(first), u32(0), u32(1)
 
     def kernel(  # type: ignore[no-untyped-def]
-        s_begin, s_end, state, apparent, pulses, parameters, constants, slices, lanes, starts, event_words, event_ids,
-        resets, values, read, has_write_noise, write_noise, by_column, pulse_stream, write_stream, key0, key1,
+        s_begin, s_end, state, apparent, pulses, raised, parameters, constants, slices, lanes, starts, event_words,
+        event_ids, resets, values, read, has_write_noise, write_noise, by_column, pulse_stream, write_stream,
+        key0, key1,
     ):  # fmt: skip
         k0, k1 = u32(key0), u32(key1)
         words = slices.shape[1]
@@ -220,6 +223,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
         pending = np.zeros(size, np.int32)
         number = np.zeros(size, np.int32)
         seen = np.zeros(size, np.int32)
+        ups = np.zeros(size, np.int32)
         for s in range(s_begin, s_end):
             active = starts[s] < starts[s + 1]
             word = 0
@@ -239,6 +243,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                     visible[lane] = apparent[s, first + lane]
                     number[lane] = pulses[s, first + lane]
                     seen[lane] = number[lane]
+                    ups[lane] = raised[s, first + lane]
                 load(parameters, scratch, s, first, width)
                 position = 0
                 for e in range(starts[s], starts[s + 1] + 1):
@@ -257,12 +262,12 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                                 fullest = max(fullest, pending[lane])
                             room = 64 - int(fullest)
                             if most > room:
-                                drain(scratch, constants, lows, highs, pending, number, span, pulse_origin, k0, k1)
+                                drain(scratch, constants, lows, highs, pending, number, ups, span, pulse_origin, k0, k1)
                                 room = 64
                         room -= most
                         append(lows, highs, pending, lanes[part, word], span, line)
                     position = stop
-                    drain(scratch, constants, lows, highs, pending, number, span, pulse_origin, k0, k1)
+                    drain(scratch, constants, lows, highs, pending, number, ups, span, pulse_origin, k0, k1)
                     if has_write_noise:
                         rewrite(scratch, visible, number, seen, span, write_noise, write_origin, k0, k1)
                     if is_event:
@@ -278,6 +283,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                 for lane in range(width):
                     state[s, first + lane] = scratch[lane]
                     pulses[s, first + lane] = number[lane]
+                    raised[s, first + lane] = ups[lane]
                     if has_write_noise:
                         apparent[s, first + lane] = visible[lane]
 

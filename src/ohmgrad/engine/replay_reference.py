@@ -36,7 +36,8 @@ def _pulse(cells: Cells, up: Tensor, active: Tensor, draws: Draws) -> None:
         noise = four.gather(0, (number & 3)[None])[0]
     after = cells.law.function(cells.state, up, noise, *cells.law.arguments(cells.parameters, cells.law.constants))
     cells.state.copy_(torch.where(active, after, cells.state))
-    cells.pulses.add_(active.to(torch.int32))
+    cells.pulses.add_(active)
+    cells.raised.add_(active & up)
 
 
 def _rewrite(cells: Cells, touched: Tensor, draws: Draws) -> None:

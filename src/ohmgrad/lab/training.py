@@ -154,8 +154,8 @@ def _measure(number: int, model: nn.Sequential, samples: tasks.Samples, train_lo
     accuracy = float((answers.argmax(dim=1) == samples.y_eval).float().mean())
     model.train()
     counts = [module.tile.pulse_counts() for module in model if isinstance(module, AnalogLinear)] if arrays else []
-    fast = sum(int(layer[0].sum()) for layer in counts) if arrays > 1 else 0
-    slow = sum(int(layer[-1].sum()) for layer in counts)
+    fast = sum(int(layer[0].total.sum()) for layer in counts) if arrays > 1 else 0
+    slow = sum(int(layer[-1].total.sum()) for layer in counts)
     return Epoch(number, round(accuracy, 6), loss, train_loss, fast, slow)
 
 

@@ -44,3 +44,16 @@ class AnalogMVType(Enum):
 
     IDEAL = "Ideal"
     ONE_PASS = "OnePass"
+
+
+class VectorUnitCellUpdatePolicy(Enum):
+    """Which devices of a vector cell receive the pulses of a sample."""
+
+    ALL = "All"
+    """All of them, from the same trains."""
+    SINGLE_FIXED = "SingleFixed"
+    """One device, always the same until another is chosen."""
+    SINGLE_SEQUENTIAL = "SingleSequential"
+    """One after the other, a new one for every sample."""
+    SINGLE_RANDOM = "SingleRandom"
+    """One that is drawn anew for every sample."""
