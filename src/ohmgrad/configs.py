@@ -16,9 +16,16 @@ from ohmgrad.cells.one_sided import OneSidedUnitCell
 from ohmgrad.cells.vector import ReferenceUnitCell, VectorUnitCell
 from ohmgrad.devices.base import PulsedDevice, WriteNoiseDevice
 from ohmgrad.devices.constant_step import ConstantStepDevice
-from ohmgrad.devices.ideal import IdealDevice
+from ohmgrad.devices.exp_step import ExpStepDevice
+from ohmgrad.devices.ideal import FloatingPointDevice, IdealDevice
 from ohmgrad.devices.linear_step import LinearStepDevice, SoftBoundsDevice
+from ohmgrad.devices.piecewise_step import PiecewiseStepDevice
+from ohmgrad.devices.pow_step import PowStepDevice, PowStepReferenceDevice
+from ohmgrad.devices.response import ExponentialResponseDevice, LinearResponseDevice, PowerResponseDevice
+from ohmgrad.devices.soft_bounds_pmax import SoftBoundsPmaxDevice
+from ohmgrad.devices.soft_bounds_reference import SoftBoundsReferenceDevice
 from ohmgrad.parameters.base import Config
+from ohmgrad.parameters.drift import DriftParameter, SimpleDriftParameter
 from ohmgrad.parameters.enums import (
     AnalogMVType,
     BoundManagementType,
@@ -77,7 +84,31 @@ class UnitCellRPUConfig(TileConfig):
         return value
 
 
-RPUConfig = SingleRPUConfig | UnitCellRPUConfig
+class FloatingPointRPUConfig(Config):
+    """Digital weights: exact products and exact updates."""
+
+    device: FloatingPointDevice = Field(default_factory=FloatingPointDevice)
+    """What time does to the weights."""
+    runtime: RuntimeParameter = Field(default_factory=RuntimeParameter)
+    """How the simulation is run."""
+
+    @property
+    def forward(self) -> IOParameters:
+        """An exact product."""
+        return IOParameters(is_perfect=True)
+
+    @property
+    def backward(self) -> IOParameters:
+        """An exact product."""
+        return IOParameters(is_perfect=True)
+
+    @property
+    def update(self) -> UpdateParameters:
+        """An exact update."""
+        return UpdateParameters(pulse_type=PulseType.NONE)
+
+
+RPUConfig = FloatingPointRPUConfig | SingleRPUConfig | UnitCellRPUConfig
 """Any tile configuration."""
 
 __all__ = [
@@ -89,19 +120,32 @@ __all__ = [
     "Compound",
     "Config",
     "ConstantStepDevice",
+    "DriftParameter",
     "DynamicTransferCompound",
+    "ExpStepDevice",
+    "ExponentialResponseDevice",
+    "FloatingPointDevice",
+    "FloatingPointRPUConfig",
     "IOParameters",
     "IdealDevice",
+    "LinearResponseDevice",
     "LinearStepDevice",
     "NoiseManagementType",
     "OneSidedUnitCell",
+    "PiecewiseStepDevice",
+    "PowStepDevice",
+    "PowStepReferenceDevice",
+    "PowerResponseDevice",
     "PulseType",
     "PulsedDevice",
     "RPUConfig",
     "ReferenceUnitCell",
     "RuntimeParameter",
+    "SimpleDriftParameter",
     "SingleRPUConfig",
     "SoftBoundsDevice",
+    "SoftBoundsPmaxDevice",
+    "SoftBoundsReferenceDevice",
     "TileConfig",
     "TransferCompound",
     "UnitCell",

@@ -15,7 +15,16 @@ from ohmgrad.algorithms.base import Compound, Rule
 from ohmgrad.algorithms.sgd import ExactSGD, PulsedSGD
 from ohmgrad.cells.base import checked
 from ohmgrad.cells.vector import VectorArray
-from ohmgrad.configs import IdealDevice, IOParameters, PulseType, RPUConfig, SingleRPUConfig, TileConfig
+from ohmgrad.configs import (
+    FloatingPointRPUConfig,
+    IdealDevice,
+    IOParameters,
+    PulseType,
+    RPUConfig,
+    SingleRPUConfig,
+    TileConfig,
+)
+from ohmgrad.devices.ideal import ExactDevice
 from ohmgrad.engine.array import PulseCounts
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.mvm import check_io, mvm, new_average
@@ -49,7 +58,7 @@ class AnalogTile(nn.Module):
             if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
                 raise ConfigError(f"AnalogTile: {name} = {size!r}. Give a whole number of at least 1.")
         config = SingleRPUConfig() if rpu_config is None else rpu_config
-        if not isinstance(config, TileConfig):
+        if not isinstance(config, (TileConfig, FloatingPointRPUConfig)):
             raise ConfigError(
                 f"AnalogTile: rpu_config is a {type(config).__name__}."
                 " Wrap a device in SingleRPUConfig(device=...) and a compound in UnitCellRPUConfig(device=...)."
@@ -171,6 +180,17 @@ class AnalogTile(nn.Module):
     def diffuse_weights(self) -> None:
         """One step of the devices' random walk."""
         self.rule.diffuse(self._draws())
+        self._show()
+
+    @torch.no_grad()
+    def drift_weights(self, delta_t: float = 1.0) -> None:
+        """Let the time ``delta_t`` pass for the devices that drift; it never passes by itself.
+
+        :raises TileError: if it is negative or not finite.
+        """
+        if not 0.0 <= delta_t < float("inf"):
+            raise TileError(f"{self.label}: drift over the time {delta_t}. Give a finite time that is not negative.")
+        self.rule.drift(delta_t, self._draws())
         self._show()
 
     @torch.no_grad()
@@ -333,11 +353,11 @@ def _after_load(tile: nn.Module, _keys: Any) -> None:
 
 def _make_rule(config: RPUConfig, out_size: int, in_size: int, draws: Draws) -> Rule:
     device = config.device
-    if isinstance(device, IdealDevice):
+    if isinstance(device, ExactDevice):
         return ExactSGD(device, out_size, in_size)
     device.check()
     if config.update.pulse_type is PulseType.NONE:  # only what acts without a device model remains
-        kept = ("diffusion", "lifetime", "reset_std")
+        kept = ("diffusion", "lifetime", "drift", "reset_std")
         return ExactSGD(
             IdealDevice(**{name: getattr(device, name) for name in kept if hasattr(device, name)}), out_size, in_size
         )

@@ -65,12 +65,21 @@ def absolute(a: Tensor | float) -> Tensor:
     return torch.abs(_tensor(a))
 
 
+def interpolate(table: Tensor, share: Tensor | float) -> Tensor:
+    """The value of a table of equally spaced numbers, a share (from 0 to 1) of the way from its first to its last."""
+    place = _tensor(share) * (len(table) - 1)
+    below = torch.floor(place).clamp(0, max(len(table) - 2, 0))
+    first = below.long()
+    t = (place - below).clamp(0.0, 1.0)
+    return (1.0 - t) * table[first] + t * table[(first + 1).clamp(max=len(table) - 1)]
+
+
 def clip(value: Tensor | float, lower: Tensor | float, upper: Tensor | float) -> Tensor:
     """``value`` moved to the nearest point of [lower, upper]."""
     return maximum(minimum(value, upper), lower)
 
 
-LAW_WORDS = (where, minimum, maximum, exp, log, sqrt, power, floor, absolute)
+LAW_WORDS = (where, minimum, maximum, exp, log, sqrt, power, floor, absolute, interpolate)
 """Everything a law may call (``clip`` is made of them)."""
 
 

@@ -77,6 +77,11 @@ class Rule(nn.Module, ABC):
         for array in self.all_arrays():
             array.diffuse(draws)
 
+    def drift(self, delta_t: float, draws: Draws) -> None:
+        """Let time pass for the cells that drift."""
+        for array in self.all_arrays():
+            array.drift(delta_t, draws)
+
     def clip(self, limit: float, draws: Draws) -> None:
         """Clip all cells to their bounds and to ``[-limit, limit]`` (only bounds if negative)."""
         for array in self.all_arrays():

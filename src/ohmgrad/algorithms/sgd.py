@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from ohmgrad.algorithms.base import Rule
 from ohmgrad.cells.base import Device, make_array
-from ohmgrad.devices.ideal import IdealDevice
+from ohmgrad.devices.ideal import ExactDevice, IdealDevice
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.drift import Drifter
 from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.engine.samples import Samples
+from ohmgrad.errors import TileError
 from ohmgrad.parameters.update import UpdateParameters
 
 
@@ -54,18 +56,20 @@ class PulsedSGD(Rule):
 class ExactSGD(Rule):
     r"""Floating-point SGD, :math:`W \leftarrow W - \lambda \sum_n d_n x_n^T`: no pulses, bounds or variation.
 
-    It serves :class:`~ohmgrad.devices.ideal.IdealDevice` and, with ``pulse_type=NONE``, any device.
+    It serves :class:`~ohmgrad.devices.ideal.IdealDevice`,
+    :class:`~ohmgrad.devices.ideal.FloatingPointDevice` and, with ``pulse_type=NONE``, any device.
     """
 
     weight: Tensor
     operations: Tensor
 
-    def __init__(self, device: IdealDevice, out_size: int, in_size: int) -> None:
+    def __init__(self, device: ExactDevice, out_size: int, in_size: int) -> None:
         super().__init__()
         self.device_config = device
         self.arrays = nn.ModuleList()
         self.register_buffer("weight", torch.zeros(out_size, in_size, dtype=torch.float32))
         self.register_buffer("operations", torch.zeros((), dtype=torch.int64))
+        self.drifter = Drifter(device.drift, self.weight) if device.drift.nu > 0.0 else None
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
         """See :meth:`Rule.update`."""
@@ -101,6 +105,12 @@ class ExactSGD(Rule):
         if self.device_config.diffusion > 0.0:
             self.weight.add_(self._noise(Stream.DIFFUSE, draws), alpha=self.device_config.diffusion)
 
+    def drift(self, delta_t: float, draws: Draws) -> None:
+        """One power law for all weights."""
+        if self.drifter is not None:
+            self.weight.copy_(self.drifter.drifted(self.weight, self.device_config.drift.nu, delta_t, None))
+            self.drifter.left(self.weight)
+
     def clip(self, limit: float, draws: Draws) -> None:
         """Clip to ``[-limit, limit]``, unless ``limit`` is negative."""
         if limit >= 0.0:
@@ -108,6 +118,8 @@ class ExactSGD(Rule):
 
     def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
         """Set some columns to ``reset_std`` times noise, each cell with a probability."""
+        if not isinstance(self.device_config, IdealDevice):
+            raise TileError("A tile of floating-point weights has no cells to reset. Use set_weights.")
         coins = Stream.RESET_COIN.of(0)
         selected = choose_columns(self.operations, coins, self.weight, columns, probability, draws)
         values = self.device_config.reset_std * self._noise(Stream.RESET, draws)

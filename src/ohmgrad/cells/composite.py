@@ -66,6 +66,11 @@ class CompositeArray(Array):
         for array in self.parts():
             array.diffuse(draws)
 
+    def drift(self, delta_t: float, draws: Draws) -> None:
+        """See :meth:`Array.drift`."""
+        for array in self.parts():
+            array.drift(delta_t, draws)
+
     def clip(self, limit: float, draws: Draws) -> None:
         """See :meth:`Array.clip`; the limit holds for every device."""
         for array in self.parts():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from ohmgrad.errors import ConfigError
 from ohmgrad.parameters.base import Config
+from ohmgrad.parameters.drift import DriftParameter
 
 
 class Sampler(Protocol):
@@ -50,6 +51,8 @@ class PulsedDevice(Config):
     """Standard deviation of the random walk of one optimizer step (absolute)."""
     diffusion_dtod: float = 0.0
     """Variation of ``diffusion``."""
+    drift: DriftParameter = Field(default_factory=DriftParameter)
+    """Drift with time, by ``tile.drift_weights`` only."""
     dw_min: float = Field(default=0.001, gt=0.0, allow_inf_nan=False)
     r"""Mean step of one pulse, :math:`\Delta w_{min}`."""
     dw_min_dtod: float = 0.3
@@ -70,6 +73,8 @@ class PulsedDevice(Config):
     """Standard deviation of that weight from cell to cell (absolute)."""
     reset_std: float = Field(default=0.01, ge=0.0)
     """Noise of the weight after a reset (absolute)."""
+    perfect_bias: bool = False
+    """Give the cells of an analog bias column equal steps and bounds a hundred times as wide."""
     up_down: float = 0.0
     """Asymmetry of the mean step: a positive value shrinks the down step, a negative one the up step, by this share
     of ``dw_min``."""
@@ -84,6 +89,20 @@ class PulsedDevice(Config):
     """Mean lower bound of the weight."""
     w_min_dtod: float = 0.3
     """Variation of the lower bound."""
+    count_pulses: bool = True
+    """Without effect: pulses are always counted (the field serves existing configurations)."""
+
+    def derived(self) -> dict[str, float]:
+        """Fields whose values follow from other fields, by name. They cannot be given."""
+        return {}
+
+    @model_validator(mode="after")
+    def _derive(self) -> PulsedDevice:
+        for name, value in self.derived().items():
+            if name in self.model_fields_set:
+                raise ValueError(f"{name} follows from the other fields and is {value:g}; do not give it")
+            self.__dict__[name] = value
+        return self
 
     @property
     def weight_granularity(self) -> float:
@@ -141,6 +160,9 @@ class PulsedDevice(Config):
             decay = torch.where(lifetime > 1.0, 1.0 - 1.0 / lifetime, 0.0)
         else:
             decay = torch.ones_like(upper)
+        drift = torch.zeros_like(upper)
+        if self.drift.nu > 0.0:
+            drift = self.drift.nu * (1.0 + self.drift.nu_dtod * draw.normal(9))
         return {
             "max_bound": upper,
             "min_bound": lower,
@@ -149,7 +171,12 @@ class PulsedDevice(Config):
             "decay_scales": decay,
             "diffusion_rates": diffusion,
             "reset_bias": reset,
+            "drift_nu": drift,
         }
+
+    def limits(self, cells: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The least and the greatest weight that every cell can hold, in the frame in which weights are seen."""
+        return cells["min_bound"], cells["max_bound"]
 
     def mirrored(self) -> PulsedDevice:
         """The device that does down what this one does up, :math:`w` seen as :math:`-w`.
@@ -157,7 +184,8 @@ class PulsedDevice(Config):
         Fields whose names end in ``_up`` and ``_down`` change places, bounds change places and sign, ``reset``,
         ``reference_mean`` and what ends in ``up_down`` change sign. A device whose law needs more extends this.
         """
-        return self.replaced(**_mirrored_values(self))
+        given = _mirrored_values(self)
+        return self.replaced(**{name: given[name] for name in given.keys() - self.derived().keys()})
 
     def mirrored_cells(self, cells: dict[str, Tensor]) -> dict[str, Tensor]:
         """Parameters of cells of :meth:`mirrored`, each the mirror image of one of these."""

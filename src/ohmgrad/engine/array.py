@@ -12,6 +12,7 @@ from torch import Tensor
 from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.drift import Drifter
 from ohmgrad.engine.exact import ExactUpdates, replay_exactly
 from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.engine.plan import Trains
@@ -98,6 +99,7 @@ class CellArray(Array):
         for name in ("pulses", "raised", "resets"):
             self.register_buffer(name, self._laid_out(zeros.to(torch.int32)))
         self.register_buffer("operations", torch.zeros((), dtype=torch.int64))
+        self.drifter = Drifter(device.drift, self.weight) if device.drift.nu > 0.0 else None
         states = ("weight",) if self.persistent_weights is None else ("weight", "persistent_weights")
         self.kernel_buffers = (*states, "pulses", "raised", *self.law.cell)
         self.set(zeros, draws)
@@ -200,6 +202,20 @@ class CellArray(Array):
         self.bound()
         self.redraw(draws)
 
+    def drift(self, delta_t: float, draws: Draws) -> None:
+        """See :meth:`Array.drift`."""
+        if self.drifter is None:
+            return
+        drift, noise = self.device_config.drift, None
+        if drift.nu_std > 0.0:
+            noise = self._noise(Stream.DRIFT_EXPONENT, draws)
+        self.state.copy_(self.drifter.drifted(self.state, self.get_buffer("drift_nu"), delta_t, noise))
+        if drift.w_noise_std > 0.0:
+            self.state.add_(self._noise(Stream.DRIFT_WEIGHT, draws), alpha=drift.w_noise_std)
+        self.bound()
+        self.drifter.left(self.state)
+        self.redraw(draws)
+
     def clip(self, limit: float, draws: Draws) -> None:
         """Clip to the bounds of the cells and, unless ``limit`` is negative, to ``[-limit, limit]``."""
         self.bound()
@@ -224,14 +240,18 @@ class CellArray(Array):
 
         :param noise: standard normal, for all cells ``[out, in]``, or for some slices ``[n, lanes]``.
         """
-        target, lower, upper = (self.get_buffer(name) for name in ("reset_bias", "min_bound", "max_bound"))
+        target, lower, upper = self.get_buffer("reset_bias"), *self.limits()
         if slices is not None:
             target, lower, upper = (self.by_slice(value)[slices] for value in (target, lower, upper))
         return torch.clamp(target + self.device_config.reset_std * noise, lower, upper)
 
     def bound(self) -> None:
         """Bring every cell within its bounds."""
-        torch.clamp(self.state, self.get_buffer("min_bound"), self.get_buffer("max_bound"), out=self.state)
+        torch.clamp(self.state, *self.limits(), out=self.state)
+
+    def limits(self) -> tuple[Tensor, Tensor]:
+        """The least and the greatest weight of every cell."""
+        return self.device_config.limits({name: self.get_buffer(name) for name in self.parameter_names})
 
     def _noise(self, stream: Stream, draws: Draws) -> Tensor:
         """Fresh standard normal numbers for an operation on all cells."""
@@ -261,5 +281,6 @@ COMMON_NAMES = (
     "decay_scales",
     "diffusion_rates",
     "reset_bias",
+    "drift_nu",
 )
 """Parameters that every pulsed cell has."""

@@ -103,6 +103,10 @@ class Array(nn.Module, ABC):
         """One step of the random walk of the cells that diffuse."""
 
     @abstractmethod
+    def drift(self, delta_t: float, draws: Draws) -> None:
+        """Let time pass for the cells that drift."""
+
+    @abstractmethod
     def clip(self, limit: float, draws: Draws) -> None:
         """Clip to the bounds of the cells and, unless ``limit`` is negative, to ``[-limit, limit]``."""
 

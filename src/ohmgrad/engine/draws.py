@@ -46,6 +46,9 @@ class Stream(IntEnum):
     REFRESH = 18
     """Converters and noise of the reads of a refresh."""
 
+    DRIFT_EXPONENT = 19
+    DRIFT_WEIGHT = 20
+
     def of(self, array: int, part: int = 0) -> int:
         """The stream of one array of the tile, and of one of several uses within it."""
         return int(self) | part << 8 | array << 16

@@ -21,6 +21,9 @@ from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.engine.draws import Draws
 from ohmgrad.errors import ConfigError
 
+Constant = float | tuple[float, ...]
+"""A number or a table of numbers."""
+
 
 @dataclass
 class Law:
@@ -32,7 +35,7 @@ class Law:
 
     function: Callable[..., Any]
     cell: tuple[str, ...]
-    constants: tuple[float, ...]
+    constants: tuple[Constant, ...]
     order: tuple[int, ...]
     """For each further argument: k for ``cell[k]``, ``-1 - k`` for ``constants[k]``."""
 
@@ -53,20 +56,24 @@ def bind_law(device: PulsedDevice, cell_names: tuple[str, ...]) -> Law:
     if names[:3] != ["w", "up", "noise"]:
         raise ConfigError(f"{kind}.law must begin with the arguments w, up, noise; it has {', '.join(names)}.")
     cell: list[str] = []
-    constants: list[float] = []
+    constants: list[Constant] = []
     order = []
     for name in names[3:]:
         if name in cell_names:
             order.append(len(cell))
             cell.append(name)
-        elif isinstance(getattr(device, name, None), (int, float)):
-            constants.append(float(getattr(device, name)))
-            order.append(-len(constants))
+            continue
+        value = getattr(device, name, None)
+        if isinstance(value, (int, float)):
+            constants.append(float(value))
+        elif isinstance(value, (list, tuple)) and value and all(isinstance(item, (int, float)) for item in value):
+            constants.append(tuple(map(float, value)))
         else:
             raise ConfigError(
                 f"{kind}.law has an argument {name!r} that is neither a parameter of its cells"
-                f" ({', '.join(cell_names)}) nor a number in {kind}."
+                f" ({', '.join(cell_names)}) nor a number or a list of numbers in {kind}."
             )
+        order.append(-len(constants))
     return Law(device.law, tuple(cell), tuple(constants), tuple(order))
 
 

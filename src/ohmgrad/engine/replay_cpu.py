@@ -44,7 +44,10 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: D
         cells.pulses.numpy(),
         cells.raised.numpy(),
         tuple(parameter.numpy() for parameter in cells.parameters),
-        tuple(np.float32(value) for value in cells.law.constants),
+        tuple(
+            np.array(value, np.float32) if isinstance(value, tuple) else np.float32(value)
+            for value in cells.law.constants
+        ),
         np.ascontiguousarray(slices.numpy()),
         _blocks(lanes),
         starts,

@@ -34,7 +34,8 @@ def _pulse(cells: Cells, up: Tensor, active: Tensor, draws: Draws) -> None:
         number = cells.pulses.long() & 0xFFFFFFFF
         four = torch.stack(_normals(cells, cells.pulse_stream, number >> 2, draws))
         noise = four.gather(0, (number & 3)[None])[0]
-    after = cells.law.function(cells.state, up, noise, *cells.law.arguments(cells.parameters, cells.law.constants))
+    constants = [cells.state.new_tensor(value) if isinstance(value, tuple) else value for value in cells.law.constants]
+    after = cells.law.function(cells.state, up, noise, *cells.law.arguments(cells.parameters, constants))
     cells.state.copy_(torch.where(active, after, cells.state))
     cells.pulses.add_(active)
     cells.raised.add_(active & up)

@@ -61,6 +61,15 @@ def absolute(a):  # type: ignore[no-untyped-def]
 
 
 @_word
+def interpolate(table, share):  # type: ignore[no-untyped-def]
+    last = np.int32(table.shape[0] - 1)
+    place = share * np.float32(last)
+    first = np.int32(minimum(maximum(place, np.float32(0.0)), np.float32(max(last - np.int32(1), np.int32(0)))))
+    t = minimum(maximum(place - np.float32(first), np.float32(0.0)), np.float32(1.0))
+    return (np.float32(1.0) - t) * table[first] + t * table[min(first + np.int32(1), last)]
+
+
+@_word
 def multiply_high(a, b):  # type: ignore[no-untyped-def]
     return np.uint32((np.uint64(np.uint32(a)) * np.uint64(np.uint32(b))) >> np.uint64(32))
 

@@ -43,9 +43,13 @@ class Config(BaseModel):
     def __setattr__(self, name: str, value: Any) -> None:
         value = _native(value)
         _reject_nan(type(self), name, value)
+        values, given = dict(self.__dict__), set(self.model_fields_set)
         try:
             super().__setattr__(name, value)
         except ValidationError as error:
+            # A check of several fields together runs after the assignment.
+            self.__dict__.update(values)
+            object.__setattr__(self, "__pydantic_fields_set__", given)
             raise ConfigError(_explain(type(self), error)) from None
 
     def replaced(self, **fields: Any) -> Any:
@@ -95,5 +99,6 @@ def _explain(owner: type[BaseModel], error: ValidationError) -> str:
         else:
             text = problem["msg"].removeprefix("Value error, ")
             given = type(value).__name__ if isinstance(value, BaseModel) else repr(value)
-            lines.append(f"{owner.__name__}.{name} = {given}: {text}.")
+            what = f"{owner.__name__}.{name} = {given}" if name else owner.__name__
+            lines.append(f"{what}: {text}.")
     return "\n".join(lines)
