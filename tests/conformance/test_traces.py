@@ -7,19 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from conformance.cases import build, load, supported
+from conformance.cases import build, load
 from ohmgrad.tile import AnalogTile
 
 # The reference also recorded the factor of a feedback loop that nothing can turn on; it is always 1.
 NOT_A_PARAMETER = {"count_lr_scale"}
 
-TRACES = [case for case in load("trace") if supported(case)]
-
-
-def test_every_trace_of_these_devices_and_rules_is_selected() -> None:
-    families = [case["name"].split("/")[0] for case in TRACES]
-    counts = {family: families.count(family) for family in sorted(set(families))}
-    assert counts == {"batch": 3, "float": 3, "response": 6, "ttv1": 16, "ttv2": 14, "ttv3": 30, "ttv4": 12}
+TRACES = list(load("trace"))
 
 
 def observed(tile: AnalogTile, name: str) -> torch.Tensor:

@@ -92,7 +92,9 @@ class Batch:
 
     def run(self, compiled: bool, events: Events | None = None) -> tuple[Cells, Tensor]:
         cells = self.copied()
-        read = replay(cells, self.slices, self.lanes, self.events if events is None else events, Draws(99, compiled))
+        read = replay(
+            cells, self.slices, self.lanes, None, self.events if events is None else events, Draws(99, compiled)
+        )
         return cells, read
 
 
@@ -159,7 +161,7 @@ def test_a_batch_may_be_cut_anywhere(compiled: bool, write_noise: float) -> None
     for cut in range(WORDS + 1):
         parts = batch.copied()
         for part in (slice(0, cut), slice(cut, WORDS)):
-            replay(parts, batch.slices[:, part], batch.lanes[part], Events.none(), Draws(99, compiled))
+            replay(parts, batch.slices[:, part], batch.lanes[part], None, Events.none(), Draws(99, compiled))
         assert torch.equal(parts.pulses, whole.pulses)
         assert torch.equal(parts.state, whole.state)
         if write_noise > 0.0:
@@ -192,7 +194,7 @@ def test_rows_or_columns_as_slices_give_every_cell_the_same_life(compiled: bool)
         parameters=tuple(parameter.t().contiguous() for parameter in turned.parameters),
         columns_are_slices=False,
     )
-    replay(turned, batch.lanes.t(), batch.slices.t(), Events.none(), Draws(99, compiled))
+    replay(turned, batch.lanes.t(), batch.slices.t(), None, Events.none(), Draws(99, compiled))
     for first, second in ((by_column.state, turned.state), (by_column.apparent, turned.apparent)):
         assert torch.equal(first, second.t())
 

@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
-from ohmgrad.engine.plan import Lengths, Trains, make_trains
+from ohmgrad.engine.plan import Lengths, Trains, make_lines
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.update import UpdateParameters
@@ -28,7 +28,7 @@ def trains_of(x, compiled: bool = True, bl: int = 31, scale: float = 1.0, sample
     rows = torch.tensor([x]).expand(samples, -1)
     lengths = Lengths(torch.full((samples,), bl), torch.ones(samples), torch.full((samples,), scale))
     each = Samples.of(rows, torch.ones(samples, 1), torch.ones(samples, dtype=torch.float64))
-    return make_trains(each, lengths, UpdateParameters(**up), Draws(4, compiled), 0, 0)
+    return make_lines(each, lengths, UpdateParameters(**up), Draws(4, compiled), 0, 0)
 
 
 def test_every_slot_fires_with_its_probability() -> None:
@@ -107,9 +107,9 @@ def test_the_trains_of_a_sample_do_not_depend_on_the_batch_it_is_in(compiled: bo
     lengths = Lengths(torch.full((9,), 40), torch.full((9,), 0.5), torch.full((9,), 0.4))
     draws = Draws(4, compiled)
     batch = Samples.of(x, d, torch.ones(9, dtype=torch.float64))
-    whole = make_trains(batch, lengths, UpdateParameters(), draws, 1, 100)
+    whole = make_lines(batch, lengths, UpdateParameters(), draws, 1, 100)
     part = Lengths(lengths.bl[4:], lengths.a[4:], lengths.b[4:])
-    rest = make_trains(batch.part(4, 9), part, UpdateParameters(), draws, 1, 104)
+    rest = make_lines(batch.part(4, 9), part, UpdateParameters(), draws, 1, 104)
     assert torch.equal(whole.x[8:], rest.x)
     assert torch.equal(whole.d[8:], rest.d)
 
@@ -129,7 +129,7 @@ def test_a_flipped_line_has_the_same_slots_and_the_other_sign() -> None:
     x, d = torch.tensor([[0.5, -0.5, 1.0]]), torch.tensor([[1.0, -1.0]])
     lengths = Lengths(torch.tensor([31]), torch.ones(1), torch.ones(1))
     plain, flipped = (
-        make_trains(
+        make_lines(
             Samples(x, d, torch.ones(1, dtype=torch.float64), signs, d_signs, 1),
             lengths,
             UpdateParameters(),

@@ -125,6 +125,7 @@ class ChoppedTransfer(BufferedTransfer):
     transfer_counter: Tensor
     m_x: Tensor
     m_d: Tensor
+    d_sparsity: Tensor
     tmp_count_lr: Tensor
 
     def __init__(self, config: ChoppedTransferCompound, out_size: int, in_size: int, draws: Draws) -> None:
@@ -133,7 +134,7 @@ class ChoppedTransfer(BufferedTransfer):
             self.register_buffer(name, torch.zeros(size, dtype=torch.bool))
         self.register_buffer("in_chopper_switched", torch.zeros(self.slices, dtype=torch.bool))
         self.register_buffer("transfer_counter", torch.zeros((), dtype=torch.int64))
-        for name, value in (("m_x", 0.0), ("m_d", 0.0), ("tmp_count_lr", 1.0)):
+        for name, value in (("m_x", 0.0), ("m_d", 0.0), ("d_sparsity", 0.0), ("tmp_count_lr", 1.0)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
 
     # --- step 2 ------------------------------------------------------------------------------------------------------
@@ -143,20 +144,21 @@ class ChoppedTransfer(BufferedTransfer):
         config = self.config
         rates = super().fast_rates(x, d, rate, up)
         if config.auto_scale:
-            largest_x = self._average("m_x", x)
-            largest_d = self._average("m_d", d)
+            largest_x, largest_d = self._average("m_x", row_peaks(x)), self._average("m_d", row_peaks(d))
             if config.fast_lr > 0.0:
                 product = largest_x * largest_d
                 target = self.fast_rate(rate) * up.desired_bl * self.devices[0].weight_granularity
                 rates = target / torch.where(product > 0.0, product, 1.0)
+        if up.d_sparsity:
+            self._average("d_sparsity", (d == 0.0).float().mean(1))
         self.tmp_count_lr.copy_(rates[-1])
         return rates
 
     def _average(self, name: str, values: Tensor) -> Tensor:
-        """Running average of the largest magnitude, after every vector of a batch; float64 ``[n]``."""
+        """Running average of one number per vector, after every vector of a batch; float64 ``[n]``."""
         weight = (1.0 - self.config.auto_momentum) / len(values)
         average, averages = float(self.get_buffer(name)), []
-        for value in row_peaks(values).tolist():
+        for value in values.tolist():
             if average <= 0.0:
                 average = value
             elif value > 0.0:
@@ -263,9 +265,10 @@ class ChoppedTransfer(BufferedTransfer):
         super().set_weights(weights, draws)
         self.m_x.zero_()
         self.m_d.zero_()
+        self.d_sparsity.zero_()
         self.tmp_count_lr.fill_(1.0)
 
     def state(self) -> dict[str, Tensor]:
         """See :meth:`Rule.state`."""
-        names = ("in_chopper", "out_chopper", "transfer_counter", "m_x", "m_d", "tmp_count_lr")
+        names = ("in_chopper", "out_chopper", "transfer_counter", "m_x", "m_d", "d_sparsity", "tmp_count_lr")
         return super().state() | {name: self.get_buffer(name) for name in names}

@@ -15,7 +15,7 @@ from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.drift import Drifter
 from ohmgrad.engine.exact import ExactUpdates, replay_exactly
 from ohmgrad.engine.operations import choose_columns, fresh_noise
-from ohmgrad.engine.plan import Trains
+from ohmgrad.engine.plan import Lines
 from ohmgrad.engine.replay import Cells, Events, bind_law, replay
 from ohmgrad.engine.samples import Plan
 
@@ -139,14 +139,14 @@ class CellArray(Array):
         """See :meth:`Array.replay`."""
         if isinstance(plan, ExactUpdates):
             return replay_exactly(self, plan, events, draws)
-        assert isinstance(plan, Trains)
-        read = self._replay_trains(plan, events, draws)
+        assert isinstance(plan, Lines)
+        read = self._replay_pulses(plan, events, draws)
         slices = torch.from_numpy(events.slices[events.resets]).to(self.resets.device)
         self.by_slice(self.resets).index_add_(0, slices, self.resets.new_ones(len(slices), read.shape[1]))
         return read
 
-    def _replay_trains(self, trains: Trains, events: Events, draws: Draws) -> Tensor:
-        slices, lanes = (trains.x, trains.d) if self.columns_are_slices else (trains.d, trains.x)
+    def _replay_pulses(self, lines: Lines, events: Events, draws: Draws) -> Tensor:
+        slices, lanes = (lines.x, lines.d) if self.columns_are_slices else (lines.d, lines.x)
         for name in self.kernel_buffers:  # a module may be loaded with tensors of another layout
             tensor = self._buffers[name]  # a dictionary is faster than an attribute of a module
             if tensor is not None and not self.by_slice(tensor).is_contiguous():
@@ -166,8 +166,8 @@ class CellArray(Array):
             pulse_stream=Stream.PULSE.of(self.index),
             write_stream=Stream.WRITE.of(self.index),
         )
-        in_words = Events(events.slices, events.words * trains.words_per_sample, events.resets, events.values)
-        return replay(cells, slices.t(), lanes, in_words, draws)
+        in_words = Events(events.slices, events.words * lines.words_per_sample, events.resets, events.values)
+        return replay(cells, slices.t(), lanes, lines.skips(), in_words, draws)
 
     def pulse_counts(self) -> PulseCounts:
         """What the cells have received since they were made."""

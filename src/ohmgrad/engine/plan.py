@@ -2,7 +2,8 @@
 
 For every sample the train length BL and the scales A, B of the lines; from them, packed pulse trains. A train is a
 32-bit word: one bit for each of up to 31 slots, and the sign of the line's value in the topmost bit. Longer trains
-take several words.
+take several words. The types that count instead of drawing trains give every line a factor; the rounded product of two
+factors is the number of pulses.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.engine.trains import SLOTS, pack
+from ohmgrad.parameters.enums import PulseType
 from ohmgrad.parameters.update import UpdateParameters
 
 _SIGN_BIT = -(1 << 31)
@@ -36,11 +38,8 @@ class Lengths:
 
 
 @dataclass
-class Trains(Plan):
-    """Packed trains: ``x`` int32 ``[words, in]``, ``d`` int32 ``[words, out]``; ``words_per_sample`` rows a sample.
-
-    Where ``x & d`` has k ones in its lower 31 bits, the cell gets k pulses; they lower the weight if the signs agree.
-    """
+class Lines(Plan):
+    """What the lines of an array carry, ``x`` ``[words, in]`` and ``d`` ``[words, out]``."""
 
     x: Tensor
     d: Tensor
@@ -50,28 +49,74 @@ class Trains(Plan):
     def __len__(self) -> int:
         return self.x.shape[0] // self.words_per_sample
 
-    def part(self, begin: int, end: int) -> Trains:
+    def part(self, begin: int, end: int) -> Lines:
         """See :meth:`Plan.part`."""
         rows = slice(begin * self.words_per_sample, end * self.words_per_sample)
         return replace(self, x=self.x[rows], d=self.d[rows])
 
-    def only(self, chosen: Tensor) -> Trains:
+    def only(self, chosen: Tensor) -> Lines:
         """See :meth:`Plan.only`."""
         rows = chosen.repeat_interleave(self.words_per_sample)[:, None]
         return replace(self, x=torch.where(rows, self.x, 0), d=torch.where(rows, self.d, 0))
+
+    def skips(self) -> Tensor | None:
+        """For counts: how many pulses of its cells come before each word, int32 ``[words]``; for trains None."""
+        return None
+
+    @staticmethod
+    def _halves(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The words of both sides, each of the first followed by one of the second."""
+        x, d = (torch.stack(both, 1).flatten(0, 1) for both in zip(first, second, strict=True))
+        return x, d
+
+
+@dataclass
+class Trains(Lines):
+    """Packed trains, int32.
+
+    Where ``x & d`` has k ones in its lower 31 bits, the cell gets k pulses; they lower the weight if the signs agree.
+    """
 
     def one_sided(self, raising: bool) -> Trains:
         """See :meth:`Plan.one_sided`.
 
         Every word becomes two, one for the x lines of each sign, so that no cell has pulses in both.
         """
-        x, d = [], []
-        for x_is_negative in (False, True):
+
+        def half(x_is_negative: bool) -> tuple[Tensor, Tensor]:
             d_is_negative = x_is_negative ^ raising
-            x.append(torch.where((self.x < 0) == x_is_negative, self.x, 0) & _SLOT_BITS)
-            d.append(torch.where((self.d < 0) == d_is_negative, self.d, 0) | _SIGN_BIT)
-        both = [torch.stack(halves, 1).flatten(0, 1) for halves in (x, d)]
-        return replace(self, x=both[0], d=both[1], words_per_sample=2 * self.words_per_sample)
+            x = torch.where((self.x < 0) == x_is_negative, self.x, 0) & _SLOT_BITS
+            return x, torch.where((self.d < 0) == d_is_negative, self.d, 0) | _SIGN_BIT
+
+        x, d = self._halves(half(False), half(True))
+        return replace(self, x=x, d=d, words_per_sample=2 * self.words_per_sample)
+
+
+@dataclass
+class Counts(Lines):
+    """Factors of pulse counts, float32.
+
+    A cell gets ``|rint(x d)|`` pulses, which lower the weight if the product is positive. A word stands for up to 31
+    pulses of every cell; a sample has as many ``chunks`` as its longest count needs, all alike.
+    """
+
+    chunks: int
+
+    def skips(self) -> Tensor:
+        """See :meth:`Lines.skips`."""
+        halves = self.words_per_sample // self.chunks
+        pulses = SLOTS * torch.arange(self.chunks, dtype=torch.int32).repeat_interleave(halves)
+        return pulses.repeat(len(self))
+
+    def one_sided(self, raising: bool) -> Counts:
+        """See :meth:`Plan.one_sided`; every word becomes two, as for trains."""
+
+        def half(x_is_negative: bool) -> tuple[Tensor, Tensor]:
+            x = (-self.x if x_is_negative else self.x).clamp(min=0.0)
+            return x, -(-self.d if x_is_negative ^ raising else self.d).clamp(min=0.0)
+
+        x, d = self._halves(half(False), half(True))
+        return replace(self, x=x, d=d, words_per_sample=2 * self.words_per_sample)
 
 
 def pulse_lengths(x: Tensor, d: Tensor, rate: Tensor, granularity: float, up: UpdateParameters) -> Lengths:
@@ -134,38 +179,71 @@ def _resolution(res: float) -> float:
     return 1.0 / res if res > 1.0 else max(res, 0.0)
 
 
-def _chances(values: Tensor, scale: Tensor, up: UpdateParameters, rounding: Tensor | None) -> Tensor:
-    """Probability that a line fires in a slot, with the sign of the line; in whole bins if there is a resolution."""
-    chances = values * scale[:, None]
-    width = _resolution(up.res)
-    if width > 0.0:
-        bins = chances.abs() / width
-        whole = torch.round(bins if rounding is None else bins + rounding - 0.5)
-        chances = torch.copysign(whole.clamp(min=0.0) * width, values)
-    return chances
+def _quantised(chances: Tensor, res: float, uniform: Tensor | None) -> Tensor:
+    """In whole bins, if there is a resolution; the sign is kept."""
+    width = _resolution(res)
+    if width == 0.0:
+        return chances
+    bins = chances.abs() / width
+    whole = torch.round(bins if uniform is None else bins + uniform - 0.5)
+    return torch.copysign(whole.clamp(min=0.0) * width, chances)
 
 
-def make_trains(
+@dataclass
+class _Side:
+    """The lines of one side: the probabilities in a slot, with the signs of the values; above 1: in every slot."""
+
+    chances: Tensor
+    flips: Tensor | None
+    train: int
+
+    def signed(self, values: Tensor) -> Tensor:
+        """Values of the lines, with the signs that choppers flip."""
+        return values if self.flips is None else torch.where(self.flips, -values, values)
+
+
+def _sides(
+    samples: Samples, lengths: Lengths, up: UpdateParameters, draws: Draws, array: int, numbers: Tensor
+) -> tuple[_Side, _Side]:
+    """The x lines and the d lines of a batch."""
+    implicit = up.pulse_type is PulseType.DETERMINISTIC_IMPLICIT
+    sides = []
+    for values, scale, flips, res, train, rounding in (
+        (samples.x, lengths.b, samples.x_signs, up.x_res_implicit, Stream.TRAIN_X, Stream.ROUND_X),
+        (samples.d, lengths.a, samples.d_signs, up.d_res_implicit, Stream.TRAIN_D, Stream.ROUND_D),
+    ):
+        res = res if implicit else up.res
+        uniform = None
+        if up.sto_round and res > 0.0:
+            uniform = draws.uniform(rounding.of(array), numbers, values.shape[1])
+        sides.append(_Side(_quantised(values * scale[:, None], res, uniform), flips, train.of(array)))
+    return sides[0], sides[1]
+
+
+def make_lines(
     samples: Samples, lengths: Lengths, up: UpdateParameters, draws: Draws, array: int, first_sample: int
-) -> Trains:
-    """Draw the trains of a batch.
+) -> Lines:
+    r"""Draw the trains of a batch, or count its pulses.
+
+    With :math:`p_j` and :math:`q_i` the signed probabilities of the lines, MEAN_COUNT gives a cell
+    :math:`\mathrm{rint}(\bar q_i\, \bar p_j / BL)` pulses, where :math:`\bar p_j = \mathrm{rint}(BL\, p_j)` and
+    :math:`\bar q_i` lie within :math:`\pm BL`; DETERMINISTIC_IMPLICIT :math:`\mathrm{rint}(BL\, q_i\, p_j)`, where
+    :math:`p_j` and :math:`q_i` lie within :math:`\pm 1`.
 
     :param array: which array of the tile is pulsed; the trains of each are drawn independently.
     :param first_sample: number of the first sample since the array was made, which addresses its trains.
     """
     numbers = torch.arange(first_sample, first_sample + len(samples), device=samples.x.device)
     words = max(1, -(-int(lengths.bl.max()) // SLOTS)) if len(samples) else 1
-    packed = []
-    sides = (
-        (samples.x, lengths.b, samples.x_signs, Stream.TRAIN_X, Stream.ROUND_X),
-        (samples.d, lengths.a, samples.d_signs, Stream.TRAIN_D, Stream.ROUND_D),
-    )
-    for values, scale, flips, train, rounding_stream in sides:
-        rounding = None
-        if up.sto_round and up.res > 0.0:
-            rounding = draws.uniform(rounding_stream.of(array), numbers, values.shape[1])
-        chances = _chances(values, scale, up, rounding)
-        if flips is not None:
-            chances = torch.where(flips, -chances, chances)
-        packed.append(pack(chances, lengths.bl, words, draws, train.of(array), numbers))
-    return Trains(packed[0], packed[1], words, samples.batch)
+    x, d = _sides(samples, lengths, up, draws, array, numbers)
+    if up.pulse_type in (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED):
+        packed = [pack(side.signed(side.chances), lengths.bl, words, draws, side.train, numbers) for side in (x, d)]
+        return Trains(packed[0], packed[1], words, samples.batch)
+    bl = lengths.bl.float()[:, None]
+    if up.pulse_type is PulseType.MEAN_COUNT:
+        of_x = torch.clamp(torch.round(bl * x.chances), -bl, bl)
+        of_d = torch.clamp(torch.round(bl * d.chances), -bl, bl) / bl.clamp(min=1.0)
+    else:
+        of_x, of_d = x.chances.clamp(-1.0, 1.0), bl * d.chances.clamp(-1.0, 1.0)
+    factors = [side.signed(values).repeat_interleave(words, 0) for side, values in ((x, of_x), (d, of_d))]
+    return Counts(factors[0], factors[1], words, samples.batch, words)

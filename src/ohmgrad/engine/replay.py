@@ -1,9 +1,10 @@
 """Replays a plan on the cells of one array: the common signature of the reference and the compiled kernels.
 
 An array is seen as slices (what a transfer reads at once: columns or rows) of lanes. Every cell walks the words of the
-batch in order; where the trains of its two lines coincide it gets pulses, each one application of the law, with the
-noise addressed by the cell's own pulse number. At an event the weights of one slice are copied out, and the slice may
-be reset. Since no cell looks at another, the result depends neither on the order of cells nor on where a batch is cut.
+batch in order. Where the trains of its two lines coincide (or as often as the product of their factors says) it gets
+pulses, each one application of the law, with the noise addressed by the cell's own pulse number. At an event the
+weights of one slice are copied out, and the slice may be reset. Since no cell looks at another, the result depends
+neither on the order of cells nor on where a batch is cut.
 """
 
 from __future__ import annotations
@@ -124,17 +125,19 @@ class Cells:
     write_stream: int
 
 
-def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: Draws) -> Tensor:
-    """Apply the trains of a batch.
+def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
+    """Apply the trains or the pulse counts of a batch.
 
-    :param slices: words of the lines that belong to slices, int32 ``[slices, words]``.
-    :param lanes: words of the lines that belong to lanes, int32 ``[words, lanes]``.
+    :param slices: words of the lines that belong to slices ``[slices, words]``: packed trains in int32, or factors of
+        counts in float32.
+    :param lanes: words of the lines that belong to lanes ``[words, lanes]``.
+    :param skips: for counts, how many pulses of its cells come before each word, int32 ``[words]``; for trains None.
     :returns: what the events read, float32 ``[E, lanes]``.
     """
     if draws.compiled and not cells.state.is_cuda:
         from ohmgrad.engine.replay_cpu import replay as compiled
 
-        return compiled(cells, slices, lanes, events, draws)
+        return compiled(cells, slices, lanes, skips, events, draws)
     from ohmgrad.engine.replay_reference import replay as reference
 
-    return reference(cells, slices, lanes, events, draws)
+    return reference(cells, slices, lanes, skips, events, draws)

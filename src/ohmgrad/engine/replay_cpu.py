@@ -23,19 +23,20 @@ from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.engine.replay import Cells, Events
 from ohmgrad.engine.threads import share
+from ohmgrad.engine.trains import SLOTS
 
 BLOCK = 128
 """Lanes of one block."""
 
 
-def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: Draws) -> Tensor:
+def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
     """See :func:`ohmgrad.engine.replay.replay`."""
     count, width = cells.state.shape
     read = torch.empty(len(events.slices), width, dtype=torch.float32)
     order = np.lexsort((np.arange(len(events.slices)), events.words, events.slices))
     starts = np.searchsorted(events.slices[order], np.arange(count + 1))
     values = read if events.values is None else events.values.contiguous()
-    kernel = _kernel(cells.law.function, cells.law.order, len(cells.law.cell), cells.noisy)
+    kernel = _kernel(cells.law.function, cells.law.order, len(cells.law.cell), cells.noisy, skips is not None)
     has_write_noise = cells.apparent is not None
     apparent = cells.apparent if cells.apparent is not None else cells.state
     shared = (
@@ -50,6 +51,7 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: D
         ),
         np.ascontiguousarray(slices.numpy()),
         _blocks(lanes),
+        np.zeros(1, np.int32) if skips is None else skips.numpy(),
         starts,
         events.words[order],
         order,
@@ -74,7 +76,7 @@ def _blocks(lanes: Tensor) -> Any:
     """
     words, width = lanes.shape
     parts = -(-width // BLOCK)
-    padded = np.zeros((parts, words, BLOCK), dtype=np.int32)
+    padded = np.zeros((parts, words, BLOCK), dtype=lanes.numpy().dtype)
     for part in range(parts):
         columns = lanes.numpy()[:, part * BLOCK : (part + 1) * BLOCK]
         padded[part, :, : columns.shape[1]] = columns
@@ -108,13 +110,13 @@ def _adapter(law: Any, order: tuple[int, ...], scratch_rows: int, tag: str) -> A
 
 
 @cache
-def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> Any:
-    """The kernel of one law."""
+def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, counted: bool) -> Any:
+    """The kernel of one law, for trains or for counts."""
     import numba
 
-    from ohmgrad.engine.words_cpu import popcount
+    from ohmgrad.engine.words_cpu import popcount, round_even
 
-    tag = fingerprint(function, order, n_cell, noisy)
+    tag = fingerprint(function, order, n_cell, noisy, counted)
     step, load = _adapter(compile_function(function, whole_numbers=True), order, n_cell, tag)
     normals = compile_function(random.normals)
     size = BLOCK
@@ -172,21 +174,45 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
             lows[lane] = 0
             highs[lane] = 0
 
-    @part
-    def append(lows, highs, pending, others, span, line):  # type: ignore[no-untyped-def]
-        """The coincidences of one word, as direction bits behind those that are pending."""
+    @partial(numba.njit, **INLINED)
+    @partial(named, tag=tag)
+    def push(lows, highs, pending, lane, count, up):  # type: ignore[no-untyped-def]
+        """Pulses of one direction, as bits behind those that are pending; ``up`` is all ones or 0."""
+        ones = u32((u32(1) << u32(count)) - u32(1))
+        new = u32(ones & up)
+        full = pending[lane]
+        shift = u32(full & 31)
+        shifted, carried = u32(new << shift), u32(u32(new >> u32(1)) >> u32(u32(31) - shift))
+        lows[lane] |= shifted if full < 32 else u32(0)
+        highs[lane] |= carried if full < 32 else shifted
+        pending[lane] += i32(count)
+
+    def demand_of_train(word):  # type: ignore[no-untyped-def]
+        """The most pulses that a word of a slice can give a cell."""
+        return int(popcount(u32(word) & u32(0x7FFFFFFF)))
+
+    def append_coincidences(lows, highs, pending, others, span, word, skip):  # type: ignore[no-untyped-def]
+        """The coincidences of one word."""
+        line = u32(word)
         slots = line & u32(0x7FFFFFFF)
         for lane in range(span):
             other = u32(others[lane])
             count = popcount(u32(other & slots))
-            ones = u32((u32(1) << u32(count)) - u32(1))
-            new = u32(ones & u32(u32(0) - u32(u32(other ^ line) >> u32(31))))
-            full = pending[lane]
-            shift = u32(full & 31)
-            shifted, carried = u32(new << shift), u32(u32(new >> u32(1)) >> u32(u32(31) - shift))
-            lows[lane] |= shifted if full < 32 else u32(0)
-            highs[lane] |= carried if full < 32 else shifted
-            pending[lane] += i32(count)
+            push(lows, highs, pending, lane, count, u32(u32(0) - u32(u32(other ^ line) >> u32(31))))
+
+    def demand_of_count(word):  # type: ignore[no-untyped-def]
+        """The most pulses that a word of a slice can give a cell."""
+        return SLOTS if word != zero else 0
+
+    def append_counts(lows, highs, pending, others, span, word, skip):  # type: ignore[no-untyped-def]
+        """The pulses of one word that come after those of the words before it."""
+        for lane in range(span):
+            product = word * others[lane]
+            count = min(max(i32(round_even(abs(product))) - skip, i32(0)), i32(SLOTS))
+            push(lows, highs, pending, lane, count, u32(0xFFFFFFFF) if product < zero else u32(0))
+
+    demand = part(demand_of_count if counted else demand_of_train)
+    append = part(append_counts if counted else append_coincidences)
 
     @part
     def rewrite(scratch, visible, number, seen, span, write_noise, origin, k0, k1):  # type: ignore[no-untyped-def]
@@ -213,9 +239,9 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
         return u32(stream), u32(s), u32(first), u32(0), u32(1)
 
     def kernel(  # type: ignore[no-untyped-def]
-        s_begin, s_end, state, apparent, pulses, raised, parameters, constants, slices, lanes, starts, event_words,
-        event_ids, resets, values, read, has_write_noise, write_noise, by_column, pulse_stream, write_stream,
-        key0, key1,
+        s_begin, s_end, state, apparent, pulses, raised, parameters, constants, slices, lanes, skips, starts,
+        event_words, event_ids, resets, values, read, has_write_noise, write_noise, by_column, pulse_stream,
+        write_stream, key0, key1,
     ):  # fmt: skip
         k0, k1 = u32(key0), u32(key1)
         words = slices.shape[1]
@@ -231,7 +257,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
             active = starts[s] < starts[s + 1]
             word = 0
             while not active and word < words:
-                active = slices[s, word] & 0x7FFFFFFF != 0
+                active = demand(slices[s, word]) > 0
                 word += 1
             if not active:
                 continue
@@ -254,11 +280,9 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                     stop = event_words[e] if is_event else words
                     room = 64
                     for word in range(position, stop):
-                        line = u32(slices[s, word])
-                        slots = u32(line & u32(0x7FFFFFFF))
-                        if slots == 0:
+                        most = demand(slices[s, word])
+                        if most == 0:
                             continue
-                        most = int(popcount(slots))
                         if most > room:
                             fullest = i32(0)
                             for lane in range(span):
@@ -268,7 +292,8 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool) -> 
                                 drain(scratch, constants, lows, highs, pending, number, ups, span, pulse_origin, k0, k1)
                                 room = 64
                         room -= most
-                        append(lows, highs, pending, lanes[part, word], span, line)
+                        skip = skips[word] if counted else i32(0)
+                        append(lows, highs, pending, lanes[part, word], span, slices[s, word], skip)
                     position = stop
                     drain(scratch, constants, lows, highs, pending, number, ups, span, pulse_origin, k0, k1)
                     if has_write_noise:

@@ -8,6 +8,7 @@ from torch import Tensor
 from ohmgrad.engine import random
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.replay import Cells, Events
+from ohmgrad.engine.trains import SLOTS
 
 _SLOT_BITS = 0x7FFFFFFF
 
@@ -49,7 +50,16 @@ def _rewrite(cells: Cells, touched: Tensor, draws: Draws) -> None:
         cells.apparent.copy_(torch.where(touched, cells.state + cells.write_noise * noise, cells.apparent))
 
 
-def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: Draws) -> Tensor:
+def _received(first: Tensor, second: Tensor, skip: int | None) -> tuple[Tensor, Tensor]:
+    """How many pulses every cell gets in a word, and whether they raise it."""
+    if skip is None:
+        first, second = first.long(), second.long()
+        return _popcount(first & second & _SLOT_BITS), (first ^ second) < 0
+    product = first * second
+    return (product.abs().round().long() - skip).clamp(0, SLOTS), product < 0.0
+
+
+def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
     """See :func:`ohmgrad.engine.replay.replay`."""
     read = cells.state.new_full((len(events.slices), cells.state.shape[1]), torch.nan)
     order = sorted(range(len(events.slices)), key=lambda e: (int(events.words[e]), e))
@@ -60,8 +70,7 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, events: Events, draws: D
             position += 1
         if word == lanes.shape[0]:
             break
-        first, second = slices[:, word, None].long(), lanes[None, word].long()
-        count, up = _popcount(first & second & _SLOT_BITS), (first ^ second) < 0
+        count, up = _received(slices[:, word, None], lanes[None, word], None if skips is None else int(skips[word]))
         for pulse in range(int(count.max())):
             _pulse(cells, up, pulse < count, draws)
         _rewrite(cells, count > 0, draws)

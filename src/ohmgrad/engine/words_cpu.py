@@ -129,5 +129,15 @@ def popcount(context: Any, value: Any) -> Any:
     return types.uint32(types.uint32), build
 
 
+@intrinsic
+def round_even(context: Any, value: Any) -> Any:
+    """The nearest whole number, halves to the even one."""
+
+    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.call(builder.module.declare_intrinsic("llvm.rint", [ir.FloatType()]), arguments)
+
+    return types.float32(types.float32), build
+
+
 TRANSLATION = {word: globals()[word.__name__] for word in (*words.LAW_WORDS, *words.ENGINE_WORDS)}
 """Each word of :mod:`ohmgrad.words` and its version for the processor."""

@@ -8,6 +8,12 @@ class PulseType(Enum):
 
     STOCHASTIC_COMPRESSED = "StochasticCompressed"
     """Stochastic trains; positive and negative pulses in one phase."""
+    STOCHASTIC = "Stochastic"
+    """Stochastic trains in two phases; the pulses of every cell are those of STOCHASTIC_COMPRESSED."""
+    MEAN_COUNT = "MeanCount"
+    """No trains: every line counts its mean number of pulses, and a cell gets the rounded product of two counts."""
+    DETERMINISTIC_IMPLICIT = "DeterministicImplicit"
+    """No trains: a cell gets the rounded product of the quantised values of its lines."""
     NONE = "None"
     """Floating-point update; the device model is not used at all."""
     NONE_WITH_DEVICE = "NoneWithDevice"

@@ -23,9 +23,16 @@ class UpdateParameters(Config):
     pulse_type: PulseType = PulseType.STOCHASTIC_COMPRESSED
     """How the pulses are made."""
     res: float = 0.0
-    """Bin width of the pulse probabilities; above 1 it is a number of steps (1 / width); 0 or less: continuous."""
+    """Bin width of the pulse probabilities, for all types but DETERMINISTIC_IMPLICIT; above 1 it is a number of steps
+    (1 / width); 0 or less: continuous."""
+    x_res_implicit: float = 0.0
+    """The bin width of the x lines for DETERMINISTIC_IMPLICIT, given like ``res``."""
+    d_res_implicit: float = 0.0
+    """The bin width of the d lines for DETERMINISTIC_IMPLICIT, given like ``res``."""
+    d_sparsity: bool = False
+    """Keep a running average of the share of zeros in d (chopped rules show it as ``d_sparsity``)."""
     sto_round: bool = False
-    """Round the probabilities stochastically (only with ``res``)."""
+    """Round stochastically to the bins (only where there are bins)."""
     update_bl_management: bool = True
     """Choose the train length of every sample: ``BL = min(ceil(k), desired_bl)``. Implies update management."""
     update_management: bool = True
