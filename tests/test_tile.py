@@ -174,7 +174,16 @@ def test_what_is_taken_in_is_copied() -> None:
 # Hidden parameters
 
 
-COMMON = ["max_bound", "min_bound", "dwmin_up", "dwmin_down", "decay_scales", "diffusion_rates", "reset_bias"]
+COMMON = [
+    "max_bound",
+    "min_bound",
+    "dwmin_up",
+    "dwmin_down",
+    "decay_scales",
+    "diffusion_rates",
+    "reset_bias",
+    "drift_nu",
+]
 SLOPES = ["slope_up", "slope_down"]
 
 

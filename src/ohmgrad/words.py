@@ -8,6 +8,8 @@ is compiled for the processor by putting that target's versions in their place
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -65,8 +67,9 @@ def absolute(a: Tensor | float) -> Tensor:
     return torch.abs(_tensor(a))
 
 
-def interpolate(table: Tensor, share: Tensor | float) -> Tensor:
+def interpolate(table: Tensor | Sequence[float], share: Tensor | float) -> Tensor:
     """The value of a table of equally spaced numbers, a share (from 0 to 1) of the way from its first to its last."""
+    table = torch.as_tensor(table, dtype=torch.float32)
     place = _tensor(share) * (len(table) - 1)
     below = torch.floor(place).clamp(0, max(len(table) - 2, 0))
     first = below.long()

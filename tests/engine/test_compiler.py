@@ -22,10 +22,11 @@ from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.fingerprint import fingerprint
 from ohmgrad.errors import ConfigError
 from ohmgrad.tile import AnalogTile
-from ohmgrad.words import absolute, clip, exp, floor, log, maximum, minimum, power, sqrt, where
+from ohmgrad.words import absolute, clip, exp, floor, interpolate, log, maximum, minimum, power, sqrt, where
 
 THIRD = 1.0 / 3.0
 FOUR = 4
+TABLE = [0.5, 2.0, -1.0]
 
 
 def result_of(function: FunctionType, *arguments: float) -> tuple[float, Any]:
@@ -119,6 +120,7 @@ WORDS = {
     power: lambda a, b: power(absolute(a) + 0.1, b),
     floor: lambda a, b: floor(4.0 * a + b),
     absolute: lambda a, b: absolute(a - b),
+    interpolate: lambda a, b: interpolate(TABLE, a) + b,
 }
 
 

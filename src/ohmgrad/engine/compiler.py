@@ -31,6 +31,8 @@ def _translate(value: Any, whole_numbers: bool) -> Any:
 
     if isinstance(value, types.FunctionType):
         return TRANSLATION[value] if value in TRANSLATION else compile_function(value, whole_numbers)
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, (int, float)) for item in value):
+        return np.array(value, np.float32)  # a table, for interpolate
     return _bound(value, whole_numbers)
 
 
