@@ -35,6 +35,7 @@ from ohmgrad.parameters.enums import (
     WeightNoiseType,
 )
 from ohmgrad.parameters.io import IOParameters
+from ohmgrad.parameters.mapping import MappingParameter
 from ohmgrad.parameters.runtime import RuntimeParameter
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -48,6 +49,8 @@ class TileConfig(Config):
     """Converters and noise of the backward product."""
     update: UpdateParameters = Field(default_factory=UpdateParameters)
     """How gradients become pulses."""
+    mapping: MappingParameter = Field(default_factory=MappingParameter)
+    """How a layer uses its tile."""
     runtime: RuntimeParameter = Field(default_factory=RuntimeParameter)
     """How the simulation is run."""
 
@@ -89,6 +92,8 @@ class FloatingPointRPUConfig(Config):
 
     device: FloatingPointDevice = Field(default_factory=FloatingPointDevice)
     """What time does to the weights."""
+    mapping: MappingParameter = Field(default_factory=MappingParameter)
+    """How a layer uses its tile."""
     runtime: RuntimeParameter = Field(default_factory=RuntimeParameter)
     """How the simulation is run."""
 
@@ -130,6 +135,7 @@ __all__ = [
     "IdealDevice",
     "LinearResponseDevice",
     "LinearStepDevice",
+    "MappingParameter",
     "NoiseManagementType",
     "OneSidedUnitCell",
     "PiecewiseStepDevice",

@@ -28,6 +28,7 @@ from ohmgrad.devices.ideal import ExactDevice
 from ohmgrad.engine.array import PulseCounts
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.mvm import check_io, mvm, new_average
+from ohmgrad.engine.site import Site
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.weight import AnalogWeight, watch_optimizers
 
@@ -42,6 +43,7 @@ class AnalogTile(nn.Module):
 
     :param out_size: number of outputs; :param in_size: number of inputs.
     :param rpu_config: device or compound, converters and pulses; a copy is kept. Default: :class:`SingleRPUConfig`.
+    :param has_bias: whether there is an analog bias: one more column, the last, whose input is always 1.
     :raises ConfigError: if the configuration does not fit together.
     """
 
@@ -52,7 +54,9 @@ class AnalogTile(nn.Module):
     average_input: Tensor
     weight: AnalogWeight
 
-    def __init__(self, out_size: int, in_size: int, rpu_config: RPUConfig | None = None) -> None:
+    def __init__(
+        self, out_size: int, in_size: int, rpu_config: RPUConfig | None = None, has_bias: bool = False
+    ) -> None:
         super().__init__()
         for name, size in (("out_size", out_size), ("in_size", in_size)):
             if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
@@ -66,17 +70,18 @@ class AnalogTile(nn.Module):
         self.rpu_config: RPUConfig = config.model_copy(deep=True)
         check_io(self.rpu_config.forward, "forward")
         check_io(self.rpu_config.backward, "backward")
-        self.out_size, self.in_size = out_size, in_size
+        self.out_size, self.in_size, self.has_bias = out_size, in_size, has_bias
         self.name = ""
         self.register_buffer("seed", torch.randint(2**63 - 1, ()))
         self.register_buffer("learning_rate", torch.tensor(0.1, dtype=torch.float64))
         self.register_buffer("forward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("backward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("average_input", new_average())
-        self.rule = _make_rule(self.rpu_config, out_size, in_size, self._draws(torch.device("cpu")))
+        site = Site(out_size, in_size + int(has_bias), self._draws(torch.device("cpu")), has_bias)
+        self.rule = _make_rule(self.rpu_config, site)
         self._trace: list[tuple[Tensor, Tensor]] = []
         watch_optimizers()
-        self.weight = AnalogWeight(torch.zeros(out_size, in_size, dtype=torch.float32))
+        self.weight = AnalogWeight(torch.zeros(site.shape, dtype=torch.float32))
         self.register_load_state_dict_post_hook(_after_load)
         self._show()
 
@@ -104,7 +109,7 @@ class AnalogTile(nn.Module):
         :param x: inputs ``[..., in]``; :param d: gradients of the outputs ``[..., out]``, as many.
         :raises TileError: on wrong shapes or a number that is not finite; nothing is changed then.
         """
-        x, d = self._rows(x, self.in_size, "input"), self._rows(d, self.out_size, "gradient")
+        x, d = self._with_bias(self._rows(x, self.in_size, "input")), self._rows(d, self.out_size, "gradient")
         if len(x) != len(d):
             raise TileError(f"{self.label}: {len(x)} inputs but {len(d)} gradients. Give one gradient for each input.")
         rate = self.get_learning_rate()
@@ -113,7 +118,7 @@ class AnalogTile(nn.Module):
             self._show()
 
     def get_weights(self) -> Tensor:
-        """A copy of the visible weight ``[out, in]``, on the processor."""
+        """A copy of the visible weight ``[out, in]``, on the processor; an analog bias is its last column."""
         return self.weight.detach().clone(memory_format=torch.contiguous_format).cpu()
 
     @torch.no_grad()
@@ -205,8 +210,9 @@ class AnalogTile(nn.Module):
         if not 0.0 <= probability <= 1.0:
             raise TileError(f"{self.label}: reset probability {probability}. Give a number from 0 to 1.")
         if probability > 0.0:
-            count = self.in_size if count < 0 else min(count, self.in_size)
-            columns = (start + torch.arange(count, device=self.weight.device)) % self.in_size
+            size = self.weight.shape[1]
+            count = size if count < 0 else min(count, size)
+            columns = (start + torch.arange(count, device=self.weight.device)) % size
             self.rule.reset_columns(columns, probability, self._draws())
             self._show()
 
@@ -303,16 +309,22 @@ class AnalogTile(nn.Module):
         self._finite(rows, what)
         return rows
 
+    def _with_bias(self, rows: Tensor) -> Tensor:
+        """Inputs ``[n, in]`` of the columns; that of an analog bias is 1."""
+        return torch.cat([rows, rows.new_ones(len(rows), 1)], 1) if self.has_bias else rows
+
     def _product(self, values: Tensor, matrix: Tensor, io: IOParameters, what: str) -> Tensor:
-        rows = self._rows(values, matrix.shape[1], what)
         is_forward = what == "input"
+        rows = self._rows(values, self.in_size if is_forward else self.out_size, what)
+        rows = self._with_bias(rows) if is_forward else rows
         counter = self.forward_vectors if is_forward else self.backward_vectors
         stream = Stream.FORWARD if is_forward else Stream.BACKWARD
         numbers = int(counter) + torch.arange(len(rows), device=rows.device)
         counter += len(rows)
         average = self.average_input
         y = mvm(matrix, rows, io, self._draws(rows.device), stream.of(0), numbers, average, forward=is_forward)
-        return y.reshape(*values.shape[:-1], matrix.shape[0]).to(values.dtype)
+        y = y if is_forward else y[:, : self.in_size]  # nothing comes before a bias
+        return y.reshape(*values.shape[:-1], y.shape[1]).to(values.dtype)
 
     @torch.no_grad()
     def _forward_product(self, x: Tensor) -> Tensor:
@@ -351,19 +363,18 @@ def _after_load(tile: nn.Module, _keys: Any) -> None:
     tile._show()
 
 
-def _make_rule(config: RPUConfig, out_size: int, in_size: int, draws: Draws) -> Rule:
+def _make_rule(config: RPUConfig, site: Site) -> Rule:
     device = config.device
     if isinstance(device, ExactDevice):
-        return ExactSGD(device, out_size, in_size)
+        return ExactSGD(device, site)
     device.check()
     if config.update.pulse_type is PulseType.NONE:  # only what acts without a device model remains
         kept = ("diffusion", "lifetime", "drift", "reset_std")
-        return ExactSGD(
-            IdealDevice(**{name: getattr(device, name) for name in kept if hasattr(device, name)}), out_size, in_size
-        )
+        simple = IdealDevice(**{name: getattr(device, name) for name in kept if hasattr(device, name)})
+        return ExactSGD(simple, site)
     if isinstance(device, Compound):
-        return device.build(out_size, in_size, draws)
-    return PulsedSGD(checked(device, "device"), out_size, in_size, draws)
+        return device.build(site)
+    return PulsedSGD(checked(device, "device"), site)
 
 
 class _AnalogProduct(torch.autograd.Function):

@@ -12,6 +12,7 @@ from ohmgrad.cells.base import UnitCell
 from ohmgrad.engine.array import CellArray
 from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.site import Site
 from ohmgrad.errors import TileError
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -23,8 +24,8 @@ class Compound(UnitCell, ABC):
     """
 
     @abstractmethod
-    def build(self, out_size: int, in_size: int, draws: Draws) -> Rule:
-        """The rule and its arrays for a tile of this size; the tile has called :meth:`check` before."""
+    def build(self, site: Site) -> Rule:
+        """The rule and its arrays on the crossbar of a tile; the tile has called :meth:`check` before."""
 
 
 class Rule(nn.Module, ABC):

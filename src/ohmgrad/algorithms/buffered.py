@@ -12,6 +12,7 @@ from ohmgrad.algorithms.schedule import Integers, Reads, Signs
 from ohmgrad.algorithms.transfer import Transfer, TransferCompound
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
 
 
@@ -51,9 +52,9 @@ class BufferedTransferCompound(TransferCompound):
     forget_buffer: bool = True
     """Where a step was made, keep only the share ``momentum`` of the buffer; else subtract the step."""
 
-    def build(self, out_size: int, in_size: int, draws: Draws) -> BufferedTransfer:
+    def build(self, site: Site) -> BufferedTransfer:
         """See :meth:`Compound.build`."""
-        return BufferedTransfer(self, out_size, in_size, draws)
+        return BufferedTransfer(self, site)
 
     def check(self) -> None:
         """See :meth:`TransferCompound.check`."""
@@ -69,8 +70,8 @@ class BufferedTransfer(Transfer):
 
     config: BufferedTransferCompound
 
-    def __init__(self, config: BufferedTransferCompound, out_size: int, in_size: int, draws: Draws) -> None:
-        super().__init__(config, out_size, in_size, draws)
+    def __init__(self, config: BufferedTransferCompound, site: Site) -> None:
+        super().__init__(config, site)
         for name in self.buffer_names():
             self.register_buffer(name, torch.zeros_like(self.all_arrays()[0].visible()))
 

@@ -16,6 +16,7 @@ from ohmgrad.algorithms.schedule import Integers, Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.plan import row_peaks
+from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
 
 
@@ -81,9 +82,9 @@ class ChoppedTransferCompound(BufferedTransferCompound):
     correct_gradient_magnitudes: bool = False
     """Divide by the fast learning rate, so that the buffer counts true gradients."""
 
-    def build(self, out_size: int, in_size: int, draws: Draws) -> ChoppedTransfer:
+    def build(self, site: Site) -> ChoppedTransfer:
         """See :meth:`Compound.build`."""
-        return ChoppedTransfer(self, out_size, in_size, draws)
+        return ChoppedTransfer(self, site)
 
     def check(self) -> None:
         """See :meth:`TransferCompound.check`."""
@@ -128,8 +129,8 @@ class ChoppedTransfer(BufferedTransfer):
     d_sparsity: Tensor
     tmp_count_lr: Tensor
 
-    def __init__(self, config: ChoppedTransferCompound, out_size: int, in_size: int, draws: Draws) -> None:
-        super().__init__(config, out_size, in_size, draws)
+    def __init__(self, config: ChoppedTransferCompound, site: Site) -> None:
+        super().__init__(config, site)
         for name, size in (("in_chopper", self.slices), ("out_chopper", self.lanes)):
             self.register_buffer(name, torch.zeros(size, dtype=torch.bool))
         self.register_buffer("in_chopper_switched", torch.zeros(self.slices, dtype=torch.bool))

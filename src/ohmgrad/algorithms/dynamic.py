@@ -12,7 +12,7 @@ from torch import Tensor
 from ohmgrad.algorithms.chopped import ChoppedTransfer, ChoppedTransferCompound, Chops
 from ohmgrad.algorithms.schedule import Integers, Reads, Signs
 from ohmgrad.devices.base import require
-from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.site import Site
 
 
 class DynamicTransferCompound(ChoppedTransferCompound):
@@ -53,9 +53,9 @@ class DynamicTransferCompound(ChoppedTransferCompound):
     experimental_correct_accumulation: bool = False
     """Divide what is accumulated by the number of reads since the flip."""
 
-    def build(self, out_size: int, in_size: int, draws: Draws) -> DynamicTransfer:
+    def build(self, site: Site) -> DynamicTransfer:
         """See :meth:`Compound.build`."""
-        return DynamicTransfer(self, out_size, in_size, draws)
+        return DynamicTransfer(self, site)
 
     def check(self) -> None:
         """See :meth:`TransferCompound.check`."""

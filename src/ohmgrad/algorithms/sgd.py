@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.drift import Drifter
 from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.engine.samples import Samples
+from ohmgrad.engine.site import Site
 from ohmgrad.errors import TileError
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -25,11 +25,10 @@ class PulsedSGD(Rule):
     1. For every sample in turn, :math:`W \leftarrow \mathrm{pulsed}(W,\ -\lambda\, d\, x^T)`.
     """
 
-    def __init__(self, device: Device, out_size: int, in_size: int, draws: Draws) -> None:
+    def __init__(self, device: Device, site: Site) -> None:
         super().__init__()
-        columns_are_slices = out_size > in_size  # the longer side makes the lanes of the kernel
-        array = make_array(device, out_size, in_size, columns_are_slices, draws, count())
-        self.arrays = nn.ModuleList([array])
+        longer = site.out_size > site.in_size  # the longer side makes the lanes of the kernel
+        self.arrays = nn.ModuleList([make_array(device, site.sliced(columns=longer))])
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
         """See :meth:`Rule.update`."""
@@ -63,11 +62,11 @@ class ExactSGD(Rule):
     weight: Tensor
     operations: Tensor
 
-    def __init__(self, device: ExactDevice, out_size: int, in_size: int) -> None:
+    def __init__(self, device: ExactDevice, site: Site) -> None:
         super().__init__()
         self.device_config = device
         self.arrays = nn.ModuleList()
-        self.register_buffer("weight", torch.zeros(out_size, in_size, dtype=torch.float32))
+        self.register_buffer("weight", torch.zeros(site.shape, dtype=torch.float32))
         self.register_buffer("operations", torch.zeros((), dtype=torch.int64))
         self.drifter = Drifter(device.drift, self.weight) if device.drift.nu > 0.0 else None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import replace
-from itertools import count
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.mvm import check_io, mvm, read_slices, unmanaged
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Samples
+from ohmgrad.engine.site import Site
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -88,9 +88,9 @@ class TransferCompound(Compound):
     transfer_update: UpdateParameters = Field(default_factory=UpdateParameters)
     """Pulses of the writes."""
 
-    def build(self, out_size: int, in_size: int, draws: Draws) -> Transfer:
+    def build(self, site: Site) -> Transfer:
         """See :meth:`Compound.build`."""
-        return Transfer(self, out_size, in_size, draws)
+        return Transfer(self, site)
 
     def check(self) -> None:
         """Raise :class:`~ohmgrad.errors.ConfigError` if the parameters do not fit together."""
@@ -129,19 +129,14 @@ class Transfer(Rule):
     reads: Tensor
     mixed: Tensor
 
-    def __init__(self, config: TransferCompound, out_size: int, in_size: int, draws: Draws) -> None:
+    def __init__(self, config: TransferCompound, site: Site) -> None:
         super().__init__()
         self.config = config
-        columns = config.transfer_columns
-        if config.construction_seed:
-            draws = Draws(config.construction_seed, draws.compiled)
+        site = site.seeded(config.construction_seed).sliced(config.transfer_columns)
         self.devices: list[Device] = list(config.unit_cell_devices)
-        indices = count()
-        self.arrays = nn.ModuleList(
-            make_array(device, out_size, in_size, columns, draws, indices) for device in self.devices
-        )
+        self.arrays = nn.ModuleList(make_array(device, site) for device in self.devices)
         n = len(self.arrays)
-        self.slices, self.lanes = (in_size, out_size) if columns else (out_size, in_size)
+        self.slices, self.lanes = site.shape[::-1] if config.transfer_columns else site.shape
         self.gammas = config.gamma_vec or [config.gamma ** (n - 1 - k) for k in range(n)]
         self.fully_hidden = not any(self.gammas[:-1]) and self.gammas[-1] == 1.0
         self.n_reads = min(config.n_reads_per_transfer, self.slices)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field
@@ -12,7 +11,7 @@ from pydantic import Field
 from ohmgrad.devices.base import PulsedDevice, require
 from ohmgrad.engine.array import CellArray
 from ohmgrad.engine.base_array import Array
-from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.site import Site
 from ohmgrad.errors import ConfigError
 from ohmgrad.parameters.base import Config
 
@@ -52,9 +51,7 @@ class Cell(UnitCell, ABC):
         return sum(float(device.num_states) for device in self.unit_cell_devices) / len(self.unit_cell_devices)
 
     @abstractmethod
-    def build_array(
-        self, out_size: int, in_size: int, columns_are_slices: bool, draws: Draws, indices: Iterator[int]
-    ) -> Array:
+    def build_array(self, site: Site) -> Array:
         """The array of such cells; see :func:`make_array`."""
 
 
@@ -79,16 +76,8 @@ def pair_of(devices: list[Any]) -> list[Any]:
     return [devices[0], copy.deepcopy(devices[0])] if len(devices) == 1 else devices
 
 
-def make_array(
-    device: Device, out_size: int, in_size: int, columns_are_slices: bool, draws: Draws, indices: Iterator[int]
-) -> Array:
-    """An array of devices or of cells.
-
-    :param columns_are_slices: whether transfers read columns (True) or rows; the memory layout follows.
-    :param draws: random numbers of the tile.
-    :param indices: gives every array its own number, which separates the random streams.
-    """
+def make_array(device: Device, site: Site) -> Array:
+    """An array of devices or of cells."""
     if isinstance(device, PulsedDevice):
-        return CellArray(device, out_size, in_size, next(indices), columns_are_slices, draws)
-    own = Draws(device.construction_seed, draws.compiled) if device.construction_seed else draws
-    return device.build_array(out_size, in_size, columns_are_slices, own, indices)
+        return CellArray(device, site)
+    return device.build_array(site.seeded(device.construction_seed))

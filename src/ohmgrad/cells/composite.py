@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,8 @@ class CompositeArray(Array):
 
     shown: Tensor
 
-    def __init__(
-        self, index: int, columns_are_slices: bool, arrays: Iterable[Array], gammas: list[float], granularity: float
-    ) -> None:
-        super().__init__(index, columns_are_slices)
+    def __init__(self, index: int, arrays: Sequence[Array], gammas: list[float], granularity: float) -> None:
+        super().__init__(index, arrays[0].columns_are_slices)
         self.arrays = nn.ModuleList(arrays)
         self.gammas = gammas
         self.granularity = granularity

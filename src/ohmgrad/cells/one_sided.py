@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.mvm import check_io, mvm
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan, Samples
+from ohmgrad.engine.site import Site
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -77,18 +77,13 @@ class OneSidedUnitCell(Cell):
         require(devices[0] == devices[1], f"{name}.unit_cell_devices holds two different devices. Give one.")
         check_io(self.refresh_forward, f"{name}.refresh_forward")
 
-    def build_array(
-        self, out_size: int, in_size: int, columns_are_slices: bool, draws: Draws, indices: Iterator[int]
-    ) -> OneSidedArray:
+    def build_array(self, site: Site) -> OneSidedArray:
         """See :meth:`Cell.build_array`."""
-        index = next(indices)
+        index = next(site.indices)
         device: PulsedDevice = self.unit_cell_devices[0]
-        plus = CellArray(device, out_size, in_size, next(indices), columns_are_slices, draws)
-        if self.copy_inverted:
-            mirrored = plus.mirrored(next(indices), draws)
-        else:
-            mirrored = CellArray(device, out_size, in_size, next(indices), columns_are_slices, draws)
-        return OneSidedArray(self, index, mirrored, plus)
+        plus = CellArray(device, site)
+        minus = plus.mirrored(site) if self.copy_inverted else CellArray(device, site)
+        return OneSidedArray(self, index, minus, plus)
 
 
 class OneSidedArray(CompositeArray):
@@ -99,7 +94,7 @@ class OneSidedArray(CompositeArray):
     refresh_counter: Tensor
 
     def __init__(self, config: OneSidedUnitCell, index: int, minus: CellArray, plus: CellArray) -> None:
-        super().__init__(index, plus.columns_are_slices, [minus, plus], [-1.0, 1.0], config.weight_granularity)
+        super().__init__(index, [minus, plus], [-1.0, 1.0], config.weight_granularity)
         self.config = config
         for name in ("vectors", "refreshes", "refresh_counter"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan
+from ohmgrad.engine.site import Site
 from ohmgrad.errors import TileError
 from ohmgrad.parameters.enums import VectorUnitCellUpdatePolicy
 
@@ -60,16 +60,10 @@ class VectorUnitCell(Cell):
             " Give another.",
         )
 
-    def build_array(
-        self, out_size: int, in_size: int, columns_are_slices: bool, draws: Draws, indices: Iterator[int]
-    ) -> VectorArray:
+    def build_array(self, site: Site) -> VectorArray:
         """See :meth:`Cell.build_array`."""
-        index = next(indices)
-        arrays = [
-            make_array(device, out_size, in_size, columns_are_slices, draws, indices)
-            for device in self.unit_cell_devices
-        ]
-        return VectorArray(self, index, columns_are_slices, arrays)
+        index = next(site.indices)
+        return VectorArray(self, index, [make_array(device, site) for device in self.unit_cell_devices])
 
 
 class ReferenceUnitCell(VectorUnitCell):
@@ -100,8 +94,8 @@ class VectorArray(CompositeArray):
     current_device_idx: Tensor
     vectors: Tensor
 
-    def __init__(self, config: VectorUnitCell, index: int, columns_are_slices: bool, arrays: Iterable[Array]) -> None:
-        super().__init__(index, columns_are_slices, arrays, config.gammas, config.weight_granularity)
+    def __init__(self, config: VectorUnitCell, index: int, arrays: list[Array]) -> None:
+        super().__init__(index, arrays, config.gammas, config.weight_granularity)
         self.config = config
         self.register_buffer("current_device_idx", torch.tensor(config.first_update_idx))
         self.register_buffer("vectors", torch.zeros((), dtype=torch.int64))

@@ -13,9 +13,15 @@ from ohmgrad.errors import ConfigError
 from ohmgrad.parameters.base import Config
 from ohmgrad.parameters.drift import DriftParameter
 
+BIAS_REACH = 100.0
+"""How much wider the bounds of a perfect bias are."""
+
 
 class Sampler(Protocol):
     """Gives the random numbers of cell-to-cell variation, one matrix ``[out, in]`` for each purpose number."""
+
+    has_bias: bool
+    """Whether the last column is that of an analog bias."""
 
     def normal(self, purpose: int) -> Tensor:
         """Standard normal numbers."""
@@ -153,6 +159,9 @@ class PulsedDevice(Config):
             value = low + (high - low) * draw.uniform(5)
             lower, upper = torch.where(stuck, value, lower), torch.where(stuck, value, upper)
             up, down = torch.where(stuck, 0.0, up), torch.where(stuck, 0.0, down)
+        if self.perfect_bias and draw.has_bias:
+            up[:, -1] = down[:, -1] = self.dw_min
+            lower[:, -1], upper[:, -1] = BIAS_REACH * self.w_min, BIAS_REACH * self.w_max
         diffusion = (self.diffusion * (1.0 + self.diffusion_dtod * draw.normal(6))).abs()
         reset = self.reset + self.reset_dtod * draw.normal(7)
         if self.lifetime > 0.0:

@@ -18,6 +18,7 @@ from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.engine.plan import Lines
 from ohmgrad.engine.replay import Cells, Events, bind_law, replay
 from ohmgrad.engine.samples import Plan
+from ohmgrad.engine.site import Site
 
 
 @dataclass
@@ -27,6 +28,7 @@ class _Sampler:
     draws: Draws
     stream: int
     shape: tuple[int, int]
+    has_bias: bool
 
     def normal(self, purpose: int) -> Tensor:
         return self.draws.normal(self.stream, torch.arange(self.shape[0]), self.shape[1], purpose)
@@ -59,10 +61,7 @@ class CellArray(Array):
     (rank-1 updates seen) and ``operations`` (noisy ones on all cells).
 
     :param device: configuration of the cells.
-    :param out_size: rows; :param in_size: columns.
-    :param index: which array of the tile this is; it separates the random streams.
-    :param columns_are_slices: whether transfers read columns (True) or rows; the memory layout follows.
-    :param draws: random numbers of the tile.
+    :param cells: their parameters, if they are not to be sampled.
     """
 
     weight: Tensor
@@ -72,28 +71,18 @@ class CellArray(Array):
     resets: Tensor
     operations: Tensor
 
-    def __init__(
-        self,
-        device: PulsedDevice,
-        out_size: int,
-        in_size: int,
-        index: int,
-        columns_are_slices: bool,
-        draws: Draws,
-        cells: dict[str, Tensor] | None = None,
-    ) -> None:
-        super().__init__(index, columns_are_slices)
+    def __init__(self, device: PulsedDevice, site: Site, cells: dict[str, Tensor] | None = None) -> None:
+        super().__init__(next(site.indices), site.columns_are_slices)
         device.check()
         self.device_config = device
-        shape = (out_size, in_size)
-        own = Draws(device.construction_seed, draws.compiled) if device.construction_seed else draws
         if cells is None:
-            cells = device.sample(_Sampler(own, Stream.CELLS.of(index), shape))
+            own = site.seeded(device.construction_seed).draws
+            cells = device.sample(_Sampler(own, Stream.CELLS.of(self.index), site.shape, site.has_bias))
         self.parameter_names = tuple(cells)
         self.law = bind_law(device, self.parameter_names)
         for name, value in cells.items():
             self.register_buffer(name, self._laid_out(value))
-        zeros = torch.zeros(shape, dtype=torch.float32)
+        zeros = torch.zeros(site.shape, dtype=torch.float32)
         self.register_buffer("weight", self._laid_out(zeros))
         self.register_buffer("persistent_weights", self._laid_out(zeros) if device.write_noise > 0.0 else None)
         for name in ("pulses", "raised", "resets"):
@@ -102,13 +91,13 @@ class CellArray(Array):
         self.drifter = Drifter(device.drift, self.weight) if device.drift.nu > 0.0 else None
         states = ("weight",) if self.persistent_weights is None else ("weight", "persistent_weights")
         self.kernel_buffers = (*states, "pulses", "raised", *self.law.cell)
-        self.set(zeros, draws)
+        self.set(zeros, site.draws)
 
-    def mirrored(self, index: int, draws: Draws) -> CellArray:
+    def mirrored(self, site: Site) -> CellArray:
         """Cells that do down what these do up, one for each of these."""
-        device, (out_size, in_size) = self.device_config, self.weight.shape
+        device = self.device_config
         cells = device.mirrored_cells({name: self.get_buffer(name) for name in self.parameter_names})
-        return CellArray(device.mirrored(), out_size, in_size, index, self.columns_are_slices, draws, cells)
+        return CellArray(device.mirrored(), site, cells)
 
     def _laid_out(self, value: Tensor) -> Tensor:
         """A copy whose slices are contiguous in memory."""

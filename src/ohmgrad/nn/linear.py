@@ -13,13 +13,13 @@ from ohmgrad.weight import AnalogWeight
 
 
 class AnalogLinear(nn.Module):
-    """``y = W x + b`` with an analog weight W and a digital bias b.
+    """``y = W x + b`` with an analog weight W and a bias b, digital unless ``mapping.digital_bias`` is off.
 
     Made like ``torch.nn.Linear``, with the same initial weights (clipped to the bounds of the cells). Train it with
     :class:`ohmgrad.optim.AnalogSGD`.
 
     :param in_features: width of the input; :param out_features: width of the output.
-    :param bias: whether there is a bias, an ordinary parameter ``[out]``.
+    :param bias: whether there is a bias: an ordinary parameter ``[out]``, or the last column of the tile.
     :param rpu_config: of the tile; default ``SingleRPUConfig()``.
     """
 
@@ -30,22 +30,25 @@ class AnalogLinear(nn.Module):
     ) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        self.tile = AnalogTile(out_features, in_features, rpu_config)
-        self.register_parameter("bias", nn.Parameter(torch.empty(out_features)) if bias else None)
+        digital = rpu_config is None or rpu_config.mapping.digital_bias
+        self.tile = AnalogTile(out_features, in_features, rpu_config, has_bias=bias and not digital)
+        self.register_parameter("bias", nn.Parameter(torch.empty(out_features)) if bias and digital else None)
         self.reset_parameters()
 
     @property
     def weight(self) -> AnalogWeight:
-        """The visible weight ``[out, in]``."""
+        """The visible weight ``[out, in]``; an analog bias is its last column."""
         return self.tile.weight
 
     def reset_parameters(self) -> None:
         """Weights and bias uniform in ``+-1 / sqrt(in_features)``, as ``torch.nn.Linear`` has them."""
         weights = torch.empty(self.out_features, self.in_features)
         nn.init.kaiming_uniform_(weights, a=math.sqrt(5.0))
+        limit = 1.0 / math.sqrt(self.in_features)
+        if self.tile.has_bias:
+            weights = torch.cat([weights, torch.empty(self.out_features, 1).uniform_(-limit, limit)], 1)
         self.tile.set_weights(weights)
         if self.bias is not None:
-            limit = 1.0 / math.sqrt(self.in_features)
             nn.init.uniform_(self.bias, -limit, limit)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,4 +58,5 @@ class AnalogLinear(nn.Module):
 
     def extra_repr(self) -> str:
         """Sizes for ``print(model)``."""
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        has_bias = self.bias is not None or self.tile.has_bias
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={has_bias}"
