@@ -45,6 +45,8 @@ class Stream(IntEnum):
     """Which device of a vector cell receives a sample."""
     REFRESH = 18
     """Converters and noise of the reads of a refresh."""
+    PERIPHERY = 30
+    """What is fixed in the converters and lines around an array when it is made."""
 
     def of(self, array: int, part: int = 0) -> int:
         """The stream of one array of the tile, and of one of several uses within it."""
