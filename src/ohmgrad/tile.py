@@ -18,7 +18,6 @@ from ohmgrad.cells.vector import VectorArray
 from ohmgrad.configs import (
     FloatingPointRPUConfig,
     IdealDevice,
-    IOParameters,
     PulseType,
     RPUConfig,
     SingleRPUConfig,
@@ -27,7 +26,9 @@ from ohmgrad.configs import (
 from ohmgrad.devices.ideal import ExactDevice
 from ohmgrad.engine.array import PulseCounts
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.mvm import check_io, mvm, new_average
+from ohmgrad.engine.management import check_io, new_average
+from ohmgrad.engine.mvm import mvm
+from ohmgrad.engine.periphery import Direction, Periphery
 from ohmgrad.engine.site import Site
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.weight import AnalogWeight, watch_optimizers
@@ -77,8 +78,12 @@ class AnalogTile(nn.Module):
         self.register_buffer("forward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("backward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("average_input", new_average())
-        site = Site(out_size, in_size + int(has_bias), self._draws(torch.device("cpu")), has_bias)
+        draws = self._draws(torch.device("cpu"))
+        site = Site(out_size, in_size + int(has_bias), draws, has_bias)
         self.rule = _make_rule(self.rpu_config, site)
+        forward, backward, (rows, columns) = self.rpu_config.forward, self.rpu_config.backward, site.shape
+        self.forward_periphery = Periphery(forward, rows, columns, draws, Direction.FORWARD.stream())
+        self.backward_periphery = Periphery(backward, columns, rows, draws, Direction.BACKWARD.stream(), True)
         self._trace: list[tuple[Tensor, Tensor]] = []
         watch_optimizers()
         self.weight = AnalogWeight(torch.zeros(site.shape, dtype=torch.float32))
@@ -100,7 +105,7 @@ class AnalogTile(nn.Module):
 
         :raises TileError: on a wrong width or a number that is not finite.
         """
-        return self._product(d, self.weight.data.t(), self.rpu_config.backward, "gradient")
+        return self._product(d, self.weight.data.t(), Direction.BACKWARD)
 
     @torch.no_grad()
     def update(self, x: Tensor, d: Tensor) -> None:
@@ -224,7 +229,7 @@ class AnalogTile(nn.Module):
 
     def get_hidden_parameters(self) -> OrderedDict[str, Tensor]:
         """Copies of the parameters and hidden weights of the cells by name, each ``[out, in]``, on the processor."""
-        return OrderedDict((name, value.detach().cpu().clone()) for name, value in self.rule.hidden().items())
+        return _copies(self.rule.hidden())
 
     @torch.no_grad()
     def set_hidden_parameters(self, values: dict[str, Tensor]) -> None:
@@ -236,6 +241,30 @@ class AnalogTile(nn.Module):
             self._finite(torch.as_tensor(value), f"hidden parameter {name!r}")
         self.rule.set_hidden(values)
         self._show()
+
+    def get_forward_parameters(self) -> OrderedDict[str, Tensor]:
+        """Copies of what was drawn for the circuits of the forward direction, by name, on the processor.
+
+        Only what the configuration needs: ``v_offset``, ``out_nonlinearity``, ``out_nonlinearity_factor``,
+        ``w_asymmetry``, ``out_noise_values``.
+        """
+        return _copies(self.forward_periphery.values())
+
+    def get_backward_parameters(self) -> OrderedDict[str, Tensor]:
+        """The same for the backward direction."""
+        return _copies(self.backward_periphery.values())
+
+    def set_forward_parameters(self, values: dict[str, Tensor]) -> None:
+        """Replace some of what :meth:`get_forward_parameters` gives, by numbers measured on a chip for example.
+
+        :raises TileError: if a name is unknown, the number of values differs or one is not finite; nothing is changed
+            then.
+        """
+        self._set_periphery(self.forward_periphery, values)
+
+    def set_backward_parameters(self, values: dict[str, Tensor]) -> None:
+        """The same for the backward direction."""
+        self._set_periphery(self.backward_periphery, values)
 
     def get_hidden_update_index(self) -> int:
         """The device of a vector cell that receives pulses; 0 if there is no choice."""
@@ -290,6 +319,12 @@ class AnalogTile(nn.Module):
         """Let the visible weight be what the rule says it is."""
         self.weight.show(self.rule.visible(), self)
 
+    @torch.no_grad()
+    def _set_periphery(self, periphery: Periphery, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            self._finite(torch.as_tensor(value), f"parameter {name!r}")
+        periphery.set_values(values)
+
     def _finite(self, values: Tensor, what: str) -> None:
         if not torch.isfinite(values).all():
             bad = "NaN" if torch.isnan(values).any() else "infinite"
@@ -313,22 +348,27 @@ class AnalogTile(nn.Module):
         """Inputs ``[n, in]`` of the columns; that of an analog bias is 1."""
         return torch.cat([rows, rows.new_ones(len(rows), 1)], 1) if self.has_bias else rows
 
-    def _product(self, values: Tensor, matrix: Tensor, io: IOParameters, what: str) -> Tensor:
-        is_forward = what == "input"
-        rows = self._rows(values, self.in_size if is_forward else self.out_size, what)
-        rows = self._with_bias(rows) if is_forward else rows
-        counter = self.forward_vectors if is_forward else self.backward_vectors
-        stream = Stream.FORWARD if is_forward else Stream.BACKWARD
+    def _product(self, values: Tensor, matrix: Tensor, direction: Direction) -> Tensor:
+        forward, config = direction is Direction.FORWARD, self.rpu_config
+        if forward:
+            rows = self._with_bias(self._rows(values, self.in_size, "input"))
+        else:
+            rows = self._rows(values, self.out_size, "gradient")
+        counter = self.forward_vectors if forward else self.backward_vectors
         numbers = int(counter) + torch.arange(len(rows), device=rows.device)
         counter += len(rows)
-        average = self.average_input
-        y = mvm(matrix, rows, io, self._draws(rows.device), stream.of(0), numbers, average, forward=is_forward)
-        y = y if is_forward else y[:, : self.in_size]  # nothing comes before a bias
+        io, periphery = (
+            (config.forward, self.forward_periphery) if forward else (config.backward, self.backward_periphery)
+        )
+        stream = (Stream.FORWARD if forward else Stream.BACKWARD).of(0)
+        draws, average = self._draws(rows.device), self.average_input
+        y = mvm(matrix, rows, io, draws, stream, numbers, average, forward, periphery)
+        y = y if forward else y[:, : self.in_size]  # nothing comes before a bias
         return y.reshape(*values.shape[:-1], y.shape[1]).to(values.dtype)
 
     @torch.no_grad()
     def _forward_product(self, x: Tensor) -> Tensor:
-        return self._product(x, self.weight.data, self.rpu_config.forward, "input")
+        return self._product(x, self.weight.data, Direction.FORWARD)
 
     # --- PyTorch's own saving, loading, copying and moving -----------------------------------------------------------
 
@@ -355,6 +395,10 @@ class AnalogTile(nn.Module):
         super().__setstate__(state)
         watch_optimizers()
         self._show()
+
+
+def _copies(values: OrderedDict[str, Tensor]) -> OrderedDict[str, Tensor]:
+    return OrderedDict((name, value.detach().cpu().clone()) for name, value in values.items())
 
 
 def _after_load(tile: nn.Module, _keys: Any) -> None:

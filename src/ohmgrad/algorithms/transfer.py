@@ -18,7 +18,9 @@ from ohmgrad.cells.base import Device, checked, make_array
 from ohmgrad.devices.base import require
 from ohmgrad.engine.base_array import hidden_of
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.mvm import check_io, mvm, read_slices, unmanaged
+from ohmgrad.engine.management import check_io
+from ohmgrad.engine.mvm import mvm, read_slices, unmanaged
+from ohmgrad.engine.periphery import Direction, Periphery
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
@@ -142,6 +144,10 @@ class Transfer(Rule):
         self.n_reads = min(config.n_reads_per_transfer, self.slices)
         self.transfer_lrs = config.transfer_lr_vec or [config.transfer_lr] * n
         self.read_io = unmanaged(config.transfer_forward)
+        stream = Direction.READ.stream()  # all sources are read through the same circuits
+        self.read_periphery = Periphery(
+            self.read_io, self.lanes, self.slices, site.draws, stream, transposed=not config.transfer_columns
+        )
         self.register_buffer("vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("current_slice_indices", torch.zeros(n, dtype=torch.int64))
         self.register_buffer("transfers", torch.zeros(n, dtype=torch.int64))
@@ -202,7 +208,8 @@ class Transfer(Rule):
         if self.read_io.inp_noise == 0.0 or self.read_io.is_perfect:
             events = Events(reads.slices, positions, resets, reset_to)
             stored = array.update(samples, up, draws, events)
-            return read_slices(stored, self.read_io, draws, stream, numbers)
+            slices = torch.from_numpy(reads.slices).to(stored.device)
+            return read_slices(stored, slices, self.slices, self.read_io, draws, stream, numbers, self.read_periphery)
         # Noise on every input line makes a read depend on the whole array: a barrier at every read.
         values = samples.x.new_empty(len(reads), self.lanes)
         done = 0
@@ -214,7 +221,8 @@ class Transfer(Rule):
                 one_hot = samples.x.new_zeros(1, self.slices)
                 one_hot[0, reads.slices[e]] = 1.0
                 matrix = array.by_slice(array.visible()).t()
-                values[e] = mvm(matrix, one_hot, self.read_io, draws, stream, numbers[e : e + 1], forward=False)[0]
+                number, io, periphery = numbers[e : e + 1], self.read_io, self.read_periphery
+                values[e] = mvm(matrix, one_hot, io, draws, stream, number, forward=False, periphery=periphery)[0]
                 if reset_to is not None and resets[e]:
                     one = slice(e, e + 1)
                     reset = Events(reads.slices[one], np.zeros(1, np.int64), resets[one], reset_to[one])

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import Field, field_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from ohmgrad.cells.base import Cell, pair_of
 from ohmgrad.cells.composite import CompositeArray
 from ohmgrad.devices.base import PulsedDevice, require
 from ohmgrad.engine.array import CellArray
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.mvm import check_io, mvm
+from ohmgrad.engine.management import check_io
+from ohmgrad.engine.mvm import mvm
+from ohmgrad.engine.periphery import Direction, Periphery
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.engine.site import Site
@@ -83,7 +85,7 @@ class OneSidedUnitCell(Cell):
         device: PulsedDevice = self.unit_cell_devices[0]
         plus = CellArray(device, site)
         minus = plus.mirrored(site) if self.copy_inverted else CellArray(device, site)
-        return OneSidedArray(self, index, minus, plus)
+        return OneSidedArray(self, index, minus, plus, site.draws)
 
 
 class OneSidedArray(CompositeArray):
@@ -93,9 +95,14 @@ class OneSidedArray(CompositeArray):
     refreshes: Tensor
     refresh_counter: Tensor
 
-    def __init__(self, config: OneSidedUnitCell, index: int, minus: CellArray, plus: CellArray) -> None:
+    def __init__(self, config: OneSidedUnitCell, index: int, minus: CellArray, plus: CellArray, draws: Draws) -> None:
         super().__init__(index, [minus, plus], [-1.0, 1.0], config.weight_granularity)
         self.config = config
+        out_size, in_size = plus.weight.shape
+        self.read_peripheries = nn.ModuleList(
+            Periphery(config.refresh_forward, out_size, in_size, draws, Direction.REFRESH.stream(half.index))
+            for half in (minus, plus)
+        )
         for name in ("vectors", "refreshes", "refresh_counter"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
 
@@ -126,7 +133,9 @@ class OneSidedArray(CompositeArray):
             one_hot = torch.eye(columns, device=half.weight.device)
             numbers = int(self.refreshes) * columns + torch.arange(columns, device=half.weight.device)
             stream = Stream.REFRESH.of(self.index, 8 * which)  # a product takes eight parts of a stream
-            reads.append(mvm(half.weight, one_hot, config.refresh_forward, draws, stream, numbers).t())
+            io, periphery = config.refresh_forward, self.read_peripheries[which]
+            assert isinstance(periphery, Periphery)
+            reads.append(mvm(half.weight, one_hot, io, draws, stream, numbers, periphery=periphery).t())
         self.refreshes += 1
         minus, plus = reads
         fill_minus, fill_plus = (read / abs(half.device_config.w_max) for read, half in zip(reads, halves, strict=True))

@@ -45,6 +45,8 @@ class Stream(IntEnum):
     """Which device of a vector cell receives a sample."""
     REFRESH = 18
     """Converters and noise of the reads of a refresh."""
+    PERIPHERY = 30
+    """What is fixed in the converters and lines around an array when it is made."""
 
     DRIFT_EXPONENT = 19
     DRIFT_WEIGHT = 20

@@ -36,6 +36,9 @@ class BoundManagementType(Enum):
 
     NONE = "None"
     ITERATIVE = "Iterative"
+    """Halve the input and repeat, until nothing clips or a limit is reached."""
+    ITERATIVE_WORST_CASE = "IterativeWorstCase"
+    """The second try scales the input as ABS_MAX_NP_SUM does; later ones halve it."""
 
 
 class WeightNoiseType(Enum):
@@ -43,13 +46,22 @@ class WeightNoiseType(Enum):
 
     NONE = "None"
     ADDITIVE_CONSTANT = "AdditiveConstant"
+    r"""Every weight is equally noisy: :math:`w_{noise} |u|_2` at every output."""
+    PCM_READ = "PCMRead"
+    r"""Noise that grows with the root of the weight: :math:`w_{noise} \sqrt{\sum_j |W_{ij}| u_j^2}` at output i."""
 
 
 class AnalogMVType(Enum):
     """How positive and negative inputs of an analog product are handled."""
 
     IDEAL = "Ideal"
+    """No imperfections at all."""
     ONE_PASS = "OnePass"
+    """Both at once."""
+    POS_NEG_SEPARATE = "PosNegSeparate"
+    """Two products, one of the positive and one of the negative inputs, added before the output converter."""
+    POS_NEG_SEPARATE_DIGITAL_SUM = "PosNegSeparateDigitalSum"
+    """Two products, each converted by itself, added after the output converter."""
 
 
 class VectorUnitCellUpdatePolicy(Enum):
