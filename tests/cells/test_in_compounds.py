@@ -136,3 +136,29 @@ def test_a_chain_of_cells_passes_a_value_on_to_its_end(length: int, implementati
     values = [float(tile.get_hidden_parameters()[f"hidden_weights_{k}"]) for k in range(length)]
     assert values == pytest.approx([0.25] * length)
     assert float(tile.get_weights()) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+@pytest.mark.parametrize("fast", ["one-sided", "vector"])
+def test_a_transfer_resets_every_device_of_the_column_that_it_read(fast: str, implementation: str) -> None:
+    from algorithms.cells import EXACT, cell, put
+
+    device = cell(reset=0.1, reset_std=0.01)
+    kind = OneSidedUnitCell if fast == "one-sided" else VectorUnitCell
+    config = TransferCompound(
+        unit_cell_devices=[kind(unit_cell_devices=[device, device]), cell()],
+        with_reset_prob=1.0,
+        units_in_mbatch=False,
+        transfer_forward=IOParameters(is_perfect=True),
+        transfer_update=EXACT,
+    )
+    tile = tile_of((3, 2), config, implementation)
+    put(tile, {"hidden_weights_0_0": 0.5, "hidden_weights_1_0": 0.9})
+    tile.update(torch.zeros(1, 2), torch.zeros(1, 3))
+    hidden = tile.get_hidden_parameters()
+    first, second = hidden["hidden_weights_0_0"], hidden["hidden_weights_1_0"]
+    for weights, kept in ((first, 0.5), (second, 0.9)):
+        torch.testing.assert_close(weights[:, 0], torch.full((3,), 0.1), rtol=0.0, atol=0.05)
+        assert (weights[:, 1] == kept).all()
+    assert not torch.equal(first[:, 0], second[:, 0])  # each device has noise of its own
+    assert [counts.resets[:, 0].tolist() for counts in tile.pulse_counts()[:2]] == [[1, 1, 1]] * 2

@@ -70,7 +70,7 @@ class Batch:
         order = torch.randint(slices, (9,), generator=generator).numpy()
         times = np.array([0, 1, 1, 2, 3, 3, WORDS - 1, WORDS, WORDS])
         resets = np.array([False, True, True, False, True, False, True, False, True])
-        self.events = Events(order, times, resets, uniform(9, lanes) - 0.5)
+        self.events = Events(order, times, resets, values=uniform(9, lanes) - 0.5)
 
     @staticmethod
     def words(shape: tuple[int, int], p: float, generator: torch.Generator) -> Tensor:
@@ -214,7 +214,7 @@ def test_a_batch_without_samples_is_only_read(compiled: bool) -> None:
     batch = Batch(3, 5, columns=True)
     batch.slices, batch.lanes = batch.slices[:, :0], batch.lanes[:0]
     events = Events(
-        np.array([2, 0, 2]), np.zeros(3, np.int64), np.array([True, False, False]), torch.full((3, 5), 0.25)
+        np.array([2, 0, 2]), np.zeros(3, np.int64), np.array([True, False, False]), values=torch.full((3, 5), 0.25)
     )
     cells, read = batch.run(compiled, events)
     assert torch.equal(read[:2], batch.cells.state[[2, 0]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -203,10 +203,10 @@ class Transfer(Rule):
         array = self.all_arrays()[k]
         if len(reads) == 0:
             return array.update(samples, up, draws)
-        resets, reset_to = self._plan_resets(k, reads, draws)
+        resets = self._plan_resets(k, reads, draws)
         stream, numbers = Stream.READ.of(k), torch.from_numpy(reads.numbers).to(samples.x.device)
         if self.read_io.inp_noise == 0.0 or self.read_io.is_perfect:
-            events = Events(reads.slices, positions, resets, reset_to)
+            events = Events(reads.slices, positions, resets, reads.numbers)
             stored = array.update(samples, up, draws, events)
             slices = torch.from_numpy(reads.slices).to(stored.device)
             return read_slices(stored, slices, self.slices, self.read_io, draws, stream, numbers, self.read_periphery)
@@ -223,22 +223,19 @@ class Transfer(Rule):
                 matrix = array.by_slice(array.visible()).t()
                 number, io, periphery = numbers[e : e + 1], self.read_io, self.read_periphery
                 values[e] = mvm(matrix, one_hot, io, draws, stream, number, forward=False, periphery=periphery)[0]
-                if reset_to is not None and resets[e]:
+                if resets[e]:
                     one = slice(e, e + 1)
-                    reset = Events(reads.slices[one], np.zeros(1, np.int64), resets[one], reset_to[one])
+                    reset = Events(reads.slices[one], np.zeros(1, np.int64), resets[one], reads.numbers[one])
                     array.update(samples.part(0, 0), up, draws, reset)
         return values
 
-    def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> tuple[np.ndarray, Tensor | None]:
-        """Which reads reset their slice, and to what."""
-        if self.config.with_reset_prob == 0.0 or self.transfer_lrs[k] == 0.0 or len(reads) == 0:
-            return np.zeros(len(reads), dtype=np.bool_), None
-        (array,) = self.all_arrays()[k].cells()
-        numbers = torch.from_numpy(reads.numbers)
-        coins = draws.uniform(Stream.RESET_COIN.of(k, 1), numbers, 1)[:, 0]
-        noise = draws.normal(Stream.RESET.of(k, 1), numbers, self.lanes).to(array.weight.device)
-        values = array.reset_values(noise, torch.from_numpy(reads.slices).to(noise.device))
-        return (coins <= self.config.with_reset_prob).numpy(), values
+    def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which reads reset their slice."""
+        if self.config.with_reset_prob == 0.0 or self.transfer_lrs[k] == 0.0:
+            return np.zeros(len(reads), dtype=np.bool_)
+        coins = draws.uniform(Stream.RESET_COIN.of(k, 1), torch.from_numpy(reads.numbers), 1)[:, 0]
+        chosen: np.ndarray[Any, np.dtype[np.bool_]] = (coins <= self.config.with_reset_prob).numpy()
+        return chosen
 
     # --- the plan ----------------------------------------------------------------------------------------------------
 

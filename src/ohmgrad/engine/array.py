@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -126,6 +126,8 @@ class CellArray(Array):
 
     def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:
         """See :meth:`Array.replay`."""
+        if events.resets.any():
+            events = replace(events, values=self._reset_values_of(events, draws))
         if isinstance(plan, ExactUpdates):
             return replay_exactly(self, plan, events, draws)
         assert isinstance(plan, Lines)
@@ -155,7 +157,7 @@ class CellArray(Array):
             pulse_stream=Stream.PULSE.of(self.index),
             write_stream=Stream.WRITE.of(self.index),
         )
-        in_words = Events(events.slices, events.words * lines.words_per_sample, events.resets, events.values)
+        in_words = replace(events, words=events.words * lines.words_per_sample)
         return replay(cells, slices.t(), lanes, lines.skips(), in_words, draws)
 
     def pulse_counts(self) -> PulseCounts:
@@ -233,6 +235,14 @@ class CellArray(Array):
         if slices is not None:
             target, lower, upper = (self.by_slice(value)[slices] for value in (target, lower, upper))
         return torch.clamp(target + self.device_config.reset_std * noise, lower, upper)
+
+    def _reset_values_of(self, events: Events, draws: Draws) -> Tensor:
+        """What the slices that are read are reset to, ``[E, lanes]``."""
+        assert events.numbers is not None
+        slices, numbers = torch.from_numpy(events.slices), torch.from_numpy(events.numbers)
+        lanes = self.by_slice(self.weight).shape[1]
+        noise = draws.normal(Stream.RESET.of(self.index, 1), numbers, lanes).to(self.weight.device)
+        return self.reset_values(noise, slices.to(noise.device))
 
     def bound(self) -> None:
         """Bring every cell within its bounds."""

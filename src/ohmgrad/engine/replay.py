@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ohmgrad.devices.base import PulsedDevice
@@ -83,18 +82,20 @@ class Events:
     """Reads of slices during a batch, in the order in which they happen.
 
     ``slices`` and ``words`` are int64 ``[E]``: which slice is read, and after how many words of the batch. Where
-    ``resets[e]`` holds, the slice is set to ``values[e]`` right after the read.
+    ``resets[e]`` holds, the slice is reset right after the read, with noise that ``numbers[e]`` addresses; ``values``
+    ``[E, lanes]`` is what the cells of one array are set to.
     """
 
     slices: np.ndarray[Any, np.dtype[np.int64]]
     words: np.ndarray[Any, np.dtype[np.int64]]
     resets: np.ndarray[Any, np.dtype[np.bool_]]
+    numbers: np.ndarray[Any, np.dtype[np.int64]] | None = None
     values: Tensor | None = None
 
     def part(self, chosen: np.ndarray[Any, Any], begin: int) -> Events:
         """Some of the reads, in a batch that begins ``begin`` words later."""
-        values = None if self.values is None else self.values[torch.from_numpy(chosen)]
-        return Events(self.slices[chosen], self.words[chosen] - begin, self.resets[chosen], values)
+        numbers = None if self.numbers is None else self.numbers[chosen]
+        return Events(self.slices[chosen], self.words[chosen] - begin, self.resets[chosen], numbers)
 
     @staticmethod
     def none() -> Events:
