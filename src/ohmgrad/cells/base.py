@@ -90,5 +90,5 @@ def make_array(
     """
     if isinstance(device, PulsedDevice):
         return CellArray(device, out_size, in_size, next(indices), columns_are_slices, draws)
-    own = Draws(device.construction_seed, draws.compiled) if device.construction_seed else draws
+    own = draws.reseeded(device.construction_seed)
     return device.build_array(out_size, in_size, columns_are_slices, own, indices)

@@ -85,7 +85,7 @@ class CellArray(Array):
         device.check()
         self.device_config = device
         shape = (out_size, in_size)
-        own = Draws(device.construction_seed, draws.compiled) if device.construction_seed else draws
+        own = draws.reseeded(device.construction_seed)
         if cells is None:
             cells = device.sample(_Sampler(own, Stream.CELLS.of(index), shape))
         self.parameter_names = tuple(cells)
