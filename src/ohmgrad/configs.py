@@ -6,10 +6,11 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from ohmgrad.algorithms.base import Compound
+from ohmgrad.algorithms.base import Compound, DigitalRankUpdateCell
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
+from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.cells.base import Cell, UnitCell
 from ohmgrad.cells.one_sided import OneSidedUnitCell
@@ -54,8 +55,7 @@ class SingleRPUConfig(TileConfig):
     @field_validator("device", mode="before")
     @classmethod
     def _is_a_device(cls, value: Any) -> Any:
-        if isinstance(value, UnitCell):
-            raise ValueError("a compound goes into UnitCellRPUConfig(device=...)")
+        _belongs_here(value, cls)
         if not isinstance(value, (PulsedDevice, IdealDevice)):
             raise ValueError("give a device, for example SoftBoundsDevice()")
         return value
@@ -70,14 +70,41 @@ class UnitCellRPUConfig(TileConfig):
     @field_validator("device", mode="before")
     @classmethod
     def _is_a_compound(cls, value: Any) -> Any:
-        if isinstance(value, (PulsedDevice, IdealDevice)):
-            raise ValueError("a single device goes into SingleRPUConfig(device=...)")
+        _belongs_here(value, cls)
         if not isinstance(value, UnitCell):
             raise ValueError("give a compound, for example TransferCompound(unit_cell_devices=[...])")
         return value
 
 
-RPUConfig = SingleRPUConfig | UnitCellRPUConfig
+class DigitalRankUpdateRPUConfig(TileConfig):
+    """One device or cell at every cross point, trained by a rule that collects gradients digitally."""
+
+    device: DigitalRankUpdateCell
+    """The rule, which holds the device."""
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _is_a_digital_rule(cls, value: Any) -> Any:
+        if isinstance(value, (PulsedDevice, Cell)):
+            raise ValueError("a device or cell goes into the rule, MixedPrecisionCompound(device=...)")
+        _belongs_here(value, cls)
+        if not isinstance(value, DigitalRankUpdateCell):
+            raise ValueError("give a rule, for example MixedPrecisionCompound(device=...)")
+        return value
+
+
+def _belongs_here(value: Any, here: type[TileConfig]) -> None:
+    """Raise ``ValueError`` if a device or a rule goes into another configuration than ``here``."""
+    for kinds, what, home in (
+        (DigitalRankUpdateCell, "a rule with a digital gradient", DigitalRankUpdateRPUConfig),
+        (UnitCell, "a compound", UnitCellRPUConfig),
+        ((PulsedDevice, IdealDevice), "a single device", SingleRPUConfig),
+    ):
+        if isinstance(value, kinds) and not issubclass(here, home):
+            raise ValueError(f"{what} goes into {home.__name__}(device=...)")
+
+
+RPUConfig = SingleRPUConfig | UnitCellRPUConfig | DigitalRankUpdateRPUConfig
 """Any tile configuration."""
 
 __all__ = [
@@ -89,10 +116,13 @@ __all__ = [
     "Compound",
     "Config",
     "ConstantStepDevice",
+    "DigitalRankUpdateCell",
+    "DigitalRankUpdateRPUConfig",
     "DynamicTransferCompound",
     "IOParameters",
     "IdealDevice",
     "LinearStepDevice",
+    "MixedPrecisionCompound",
     "NoiseManagementType",
     "OneSidedUnitCell",
     "PulseType",
