@@ -22,7 +22,7 @@ overflows."""
 
 
 SERIAL = 2**15 - 1
-"""Elements of a block of rows: as many as torch does not share among threads, which would then spin on the cores that
+"""Elements of a block of rows: as many as torch leaves to one thread. Several would spin afterwards, on the cores that
 the kernels need next."""
 
 
@@ -54,7 +54,8 @@ class MixedPrecisionCompound(DigitalRankUpdateCell):
 
     T counts vectors, such that a period is the same number of vectors however they are batched: one batch of 64 with
     ``transfer_every=1`` gives the same bits as 16 batches of 4 with ``transfer_every=16``. With batches of one size,
-    there is a transfer at the end of every ``transfer_every``-th.
+    there is a transfer at the end of every ``transfer_every``-th. To a cell of several devices, each row that is written
+    is a sample, and each transfer a batch.
 
     S. R. Nandakumar et al., Front. Neurosci. 14 (2020).
     """
@@ -70,7 +71,7 @@ class MixedPrecisionCompound(DigitalRankUpdateCell):
     transfer_lr: float = Field(default=1.0, ge=0.0, allow_inf_nan=False)
     r"""How much of a step :math:`\epsilon` is written."""
     n_x_bins: int = Field(default=0, ge=0)
-    """Values to which inputs are quantised, an odd number counting 0; 0: inputs are used as they are."""
+    """Quantise inputs to 0 and ``n_x_bins // 2`` values on either side of it; 0: use them as they are."""
     n_d_bins: int = Field(default=0, ge=0)
     """The same for gradients."""
     stoc_round_x: bool = True
@@ -177,7 +178,7 @@ class MixedPrecision(SingleArrayRule):
 
     def hidden(self) -> OrderedDict[str, Tensor]:
         r"""See :meth:`Rule.hidden`; those of the device, then :math:`\chi`."""
-        hidden = OrderedDict(super().hidden())
+        hidden = super().hidden()
         hidden["hidden_weights_chi"] = self.chi
         return hidden
 
