@@ -7,8 +7,10 @@ from typing import Any
 from ohmgrad.configs import (
     BufferedTransferCompound,
     ChoppedTransferCompound,
+    DigitalRankUpdateRPUConfig,
     DynamicTransferCompound,
     IOParameters,
+    MixedPrecisionCompound,
     PulsedDevice,
     RPUConfig,
     SingleRPUConfig,
@@ -23,7 +25,10 @@ COMPOUNDS: dict[str, Any] = {
     "ttv3": ChoppedTransferCompound,
     "ttv4": DynamicTransferCompound,
 }
-RULES = ("sgd", *COMPOUNDS)
+"""Rules of several arrays."""
+CUT_ANYWHERE = ("sgd", *COMPOUNDS)
+"""Rules to which it makes no difference where a batch ends."""
+RULES = (*CUT_ANYWHERE, "mp")
 """Every learning rule."""
 
 
@@ -36,12 +41,14 @@ def steady(kind: type[PulsedDevice], **fields: Any) -> Any:
 def rule(name: str, device: PulsedDevice | None = None, implementation: str = "auto", **fields: Any) -> RPUConfig:
     """A configuration that trains by a rule, on coarse soft bounds unless another device is given.
 
-    Transfers happen after every second vector, so that in a few steps every part of a rule has acted. ``fields`` are
-    those of the compound.
+    Transfers happen after every second vector (after every batch in mixed precision), so that in a few steps every part
+    of a rule has acted. ``fields`` are those of the compound.
     """
     device = SoftBoundsDevice(dw_min=0.02) if device is None else device
     if name == "sgd":
         config: RPUConfig = SingleRPUConfig(device=device)
+    elif name == "mp":
+        config = DigitalRankUpdateRPUConfig(device=MixedPrecisionCompound(device=device, **fields))
     else:
         chopped = {"in_chop_prob": 0.4} if name in ("ttv3", "ttv4") else {}
         fields = {"units_in_mbatch": False, "transfer_every": 2.0, "fast_lr": 1.0, **chopped, **fields}

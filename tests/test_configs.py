@@ -18,22 +18,27 @@ from ohmgrad.configs import (
     ChoppedTransferCompound,
     Config,
     ConstantStepDevice,
+    DigitalRankUpdateRPUConfig,
     DynamicTransferCompound,
     IdealDevice,
     IOParameters,
     LinearStepDevice,
+    MixedPrecisionCompound,
     PulseType,
     SingleRPUConfig,
     SoftBoundsDevice,
     TransferCompound,
     UnitCellRPUConfig,
     UpdateParameters,
+    VectorUnitCell,
 )
 from ohmgrad.errors import ConfigError
 from ohmgrad.nn import AnalogLinear
 from ohmgrad.tile import AnalogTile
 
-NEEDS_ARGUMENTS = {"Cell", "Compound", "UnitCellRPUConfig"}
+NEEDS_ARGUMENTS = {
+    "Cell", "Compound", "DigitalRankUpdateCell", "DigitalRankUpdateRPUConfig", "UnitCellRPUConfig",
+}  # fmt: skip
 PUBLIC = [getattr(ohmgrad.configs, name) for name in ohmgrad.configs.__all__ if name not in NEEDS_ARGUMENTS]
 EVERYTHING = [kind for kind in PUBLIC if isinstance(kind, type) and issubclass(kind, Config)]
 
@@ -91,6 +96,14 @@ def test_every_field_is_described_where_it_first_appears(kind: type[Config]) -> 
                 "gamma": 0.0, "transfer_every": 1.0, "units_in_mbatch": True, "n_reads_per_transfer": 1,
                 "transfer_columns": True, "with_reset_prob": 0.0, "random_selection": False, "fast_lr": 1.0,
                 "scale_fast_lr": True, "transfer_lr": 1.0, "scale_transfer_lr": True, "no_self_transfer": True,
+            },
+        ),
+        (
+            MixedPrecisionCompound(),
+            {
+                "device": VectorUnitCell(), "construction_seed": 0, "transfer_every": 1, "n_rows_per_transfer": -1,
+                "random_row": False, "granularity": 0.0, "transfer_lr": 1.0, "n_x_bins": 0, "n_d_bins": 0,
+                "stoc_round_x": True, "stoc_round_d": True,
             },
         ),
         (BufferedTransferCompound(), {"thres_scale": 1.0, "step": 1.0, "momentum": 0.1, "forget_buffer": True}),
@@ -166,6 +179,12 @@ WRONG = [
     (TransferCompound, "gamma_vec", ["1"]),
     (TransferCompound, "with_reset_prob", -0.1),
     (TransferCompound, "fast_lr", -1.0),
+    (MixedPrecisionCompound, "transfer_every", 0.5),
+    (MixedPrecisionCompound, "transfer_every", -1),
+    (MixedPrecisionCompound, "n_rows_per_transfer", -2),
+    (MixedPrecisionCompound, "granularity", -0.1),
+    (MixedPrecisionCompound, "transfer_lr", -1.0),
+    (MixedPrecisionCompound, "n_x_bins", -1),
     (SingleRPUConfig, "forward", UpdateParameters()),
     (SingleRPUConfig, "device", "SoftBoundsDevice"),
     (SingleRPUConfig, "device", None),
@@ -207,8 +226,34 @@ def test_a_compound_goes_into_its_own_config_and_a_device_into_the_other() -> No
         UnitCellRPUConfig(device=SoftBoundsDevice())
     with pytest.raises(ConfigError, match=r"UnitCellRPUConfig\.device"):
         UnitCellRPUConfig()
+    with pytest.raises(ConfigError, match=r"DigitalRankUpdateRPUConfig\.device"):
+        DigitalRankUpdateRPUConfig()
     compound = TransferCompound(unit_cell_devices=[SoftBoundsDevice(), SoftBoundsDevice()])
     assert UnitCellRPUConfig(device=compound).device.unit_cell_devices[0] == SoftBoundsDevice()
+
+
+@pytest.mark.parametrize(
+    ("config", "device", "remedy"),
+    [
+        (SingleRPUConfig, TransferCompound(), "a compound goes into UnitCellRPUConfig"),
+        (SingleRPUConfig, VectorUnitCell(), "a compound goes into UnitCellRPUConfig"),
+        (SingleRPUConfig, MixedPrecisionCompound(), "a rule with .* goes into DigitalRankUpdateRPUConfig"),
+        (UnitCellRPUConfig, IdealDevice(), "a single device goes into SingleRPUConfig"),
+        (UnitCellRPUConfig, MixedPrecisionCompound(), "a rule with .* goes into DigitalRankUpdateRPUConfig"),
+        (DigitalRankUpdateRPUConfig, SoftBoundsDevice(), "a device or cell goes into .*MixedPrecisionCompound"),
+        (DigitalRankUpdateRPUConfig, VectorUnitCell(), "a device or cell goes into .*MixedPrecisionCompound"),
+        (DigitalRankUpdateRPUConfig, TransferCompound(), "a compound goes into UnitCellRPUConfig"),
+        (DigitalRankUpdateRPUConfig, IdealDevice(), "a single device goes into SingleRPUConfig"),
+        (DigitalRankUpdateRPUConfig, 3, "give a rule, for example MixedPrecisionCompound"),
+        (MixedPrecisionCompound, IdealDevice(), "give a pulsed device"),
+        (MixedPrecisionCompound, TransferCompound(), "give a pulsed device"),
+    ],
+)
+def test_what_goes_elsewhere_is_refused_with_the_place_where_it_goes(
+    config: type[Config], device: Any, remedy: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"{config.__name__}\.device.*{remedy}"):
+        config(device=device)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +277,10 @@ def test_what_does_not_fit_together_is_refused_when_used(fields: dict[str, Any],
         AnalogTile(2, 3, config)
 
 
-@pytest.mark.parametrize("wrong", [SoftBoundsDevice(), TransferCompound(), SingleRPUConfig, {"device": 1}, "config", 3])
+@pytest.mark.parametrize(
+    "wrong",
+    [SoftBoundsDevice(), TransferCompound(), MixedPrecisionCompound(), SingleRPUConfig, {"device": 1}, "config", 3],
+)
 def test_what_is_not_a_tile_config_is_refused_with_the_remedy(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"rpu_config is a .*SingleRPUConfig\(device=\.\.\.\).*UnitCellRPUConfig"):
         AnalogTile(2, 3, wrong)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from builders import COMPOUNDS, RULES, rule
+from builders import COMPOUNDS, CUT_ANYWHERE, RULES, rule
 from ohmgrad import AnalogLinear, AnalogSGD, AnalogTile
 from ohmgrad.configs import RPUConfig, SoftBoundsDevice
 from ohmgrad.engine import threads as sharing
@@ -29,11 +29,13 @@ Run = tuple[nn.Module, torch.optim.Optimizer]
 def config_of(name: str) -> RPUConfig:
     """A rule in which everything that can remember something does: noise, decay, diffusion, choppers, averages."""
     device = SoftBoundsDevice(dw_min=0.02, write_noise_std=0.3, diffusion=1e-3, lifetime=100.0)
-    fields: dict[str, Any] = {} if name == "sgd" else {"gamma": 0.2}
+    fields: dict[str, Any] = {"gamma": 0.2} if name in COMPOUNDS else {}
     if name in ("ttv3", "ttv4"):
         fields |= {"auto_scale": True, "out_chop_prob": 0.5}
     if name == "ttv1":
         fields |= {"with_reset_prob": 0.5, "random_selection": True}
+    if name == "mp":
+        fields |= {"transfer_every": 2, "n_rows_per_transfer": 3, "random_row": True, "n_x_bins": 11, "n_d_bins": 11}
     return rule(name, device, **fields)
 
 
@@ -191,12 +193,12 @@ def test_one_batch_of_64_is_64_batches_of_one(name: str, fields: dict[str, Any])
     assert same(updated(name, [], **fields), updated(name, list(range(1, 64)), **fields))
 
 
-@given(cuts=st.lists(st.integers(0, 64), max_size=6).map(sorted), name=st.sampled_from(RULES))
+@given(cuts=st.lists(st.integers(0, 64), max_size=6).map(sorted), name=st.sampled_from(CUT_ANYWHERE))
 def test_a_batch_may_be_cut_anywhere(cuts: list[int], name: str) -> None:
     assert same(updated(name, cuts), updated(name, []))
 
 
-@BY_RULE
+@pytest.mark.parametrize("name", CUT_ANYWHERE)
 def test_the_reference_may_be_cut_anywhere_too(name: str) -> None:
     assert same(updated(name, [], "reference", 12), updated(name, [1, 2, 7], "reference", 12))
 

@@ -128,7 +128,7 @@ def test_weights_are_set_within_the_bounds_of_the_cells(name: str, sign: float) 
     tile = tile_of(name)
     tile.set_weights(sign * torch.full((3, 4), 7.0))
     hidden = tile.get_hidden_parameters()
-    suffix = "" if name == "sgd" else "_1"
+    suffix = "_1" if name in COMPOUNDS else ""
     bound = hidden[("max_bound" if sign > 0 else "min_bound") + suffix]
     assert torch.equal(tile.get_weights(), bound)
 
@@ -229,7 +229,7 @@ def test_hidden_parameters_are_restored_exactly(name: str) -> None:
     for key, value in tile.get_hidden_parameters().items():
         assert torch.equal(other.get_hidden_parameters()[key], value), key
     if name not in ("ttv3", "ttv4"):  # choppers are not hidden parameters
-        assert name == "sgd" or torch.equal(other.get_weights(), tile.get_weights())
+        assert name not in COMPOUNDS or torch.equal(other.get_weights(), tile.get_weights())
 
 
 @BY_RULE
@@ -349,7 +349,7 @@ COPIES = {
 @pytest.mark.parametrize("gamma", [0.0, 0.25])
 @BY_RULE
 def test_a_copy_goes_on_as_the_original_does_and_apart_from_it(name: str, gamma: float, way: str) -> None:
-    fields = {} if name == "sgd" else {"gamma": gamma}
+    fields = {"gamma": gamma} if name in COMPOUNDS else {}
     original = trained(tile_of(name, **fields), updates=5)
     untouched = everything(original)
     other = COPIES[way](original)
@@ -384,15 +384,15 @@ def test_the_visible_weight_shares_the_memory_of_the_array_where_it_can() -> Non
 
 @BY_RULE
 def test_a_state_dict_holds_neither_the_visible_weight_nor_anything_of_the_configuration(name: str) -> None:
-    tile = trained(tile_of(name, **({} if name == "sgd" else {"gamma": 0.25})))
+    tile = trained(tile_of(name, **({"gamma": 0.25} if name in COMPOUNDS else {})))
     state = tile.state_dict()
     assert "weight" not in state
     assert all(isinstance(value, Tensor) for value in state.values())
     assert not any(word in key for key in state for word in ("gamma", "granularity", "every", "config", "mixed"))
-    other = {} if name == "sgd" else {"gamma": 0.5, "transfer_every": 3.0, "fast_lr": 0.5}
+    other = {"gamma": 0.5, "transfer_every": 3.0, "fast_lr": 0.5} if name in COMPOUNDS else {}
     changed = tile_of(name, **other)
     changed.load_state_dict(state)
-    if name != "sgd":
+    if name in COMPOUNDS:
         hidden, sign = tile.get_hidden_parameters(), 1.0
         if name in ("ttv3", "ttv4"):
             flips = tile.algorithm_state()
@@ -449,7 +449,7 @@ def test_a_chain_of_three_arrays_is_seen_by_powers_of_gamma() -> None:
 @pytest.mark.parametrize("columns", [1, 2])
 @BY_RULE
 def test_the_smallest_tiles_learn_like_any_other(name: str, rows: int, columns: int) -> None:
-    reads = {} if name == "sgd" else {"transfer_forward": IOParameters(is_perfect=True)}
+    reads = {"transfer_forward": IOParameters(is_perfect=True)} if name in COMPOUNDS else {}
     tile = tile_of(name, rows, columns, device=steady(SoftBoundsDevice, dw_min=0.005), **reads)
     tile.set_learning_rate(0.1)
     for _ in range(200):

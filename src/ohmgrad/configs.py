@@ -6,10 +6,11 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from ohmgrad.algorithms.base import Compound
+from ohmgrad.algorithms.base import Compound, DigitalRankUpdateCell
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
+from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.cells.base import Cell, UnitCell
 from ohmgrad.cells.one_sided import OneSidedUnitCell
@@ -64,8 +65,7 @@ class SingleRPUConfig(TileConfig):
     @field_validator("device", mode="before")
     @classmethod
     def _is_a_device(cls, value: Any) -> Any:
-        if isinstance(value, UnitCell):
-            raise ValueError("a compound goes into UnitCellRPUConfig(device=...)")
+        _belongs_here(value, cls)
         if not isinstance(value, (PulsedDevice, IdealDevice)):
             raise ValueError("give a device, for example SoftBoundsDevice()")
         return value
@@ -80,10 +80,26 @@ class UnitCellRPUConfig(TileConfig):
     @field_validator("device", mode="before")
     @classmethod
     def _is_a_compound(cls, value: Any) -> Any:
-        if isinstance(value, (PulsedDevice, IdealDevice)):
-            raise ValueError("a single device goes into SingleRPUConfig(device=...)")
+        _belongs_here(value, cls)
         if not isinstance(value, UnitCell):
             raise ValueError("give a compound, for example TransferCompound(unit_cell_devices=[...])")
+        return value
+
+
+class DigitalRankUpdateRPUConfig(TileConfig):
+    """One device or cell at every cross point, trained by a rule that collects gradients digitally."""
+
+    device: DigitalRankUpdateCell
+    """The rule, which holds the device."""
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _is_a_digital_rule(cls, value: Any) -> Any:
+        if isinstance(value, (PulsedDevice, Cell)):
+            raise ValueError("a device or cell goes into the rule, MixedPrecisionCompound(device=...)")
+        _belongs_here(value, cls)
+        if not isinstance(value, DigitalRankUpdateCell):
+            raise ValueError("give a rule, for example MixedPrecisionCompound(device=...)")
         return value
 
 
@@ -113,7 +129,18 @@ class FloatingPointRPUConfig(Config):
         return UpdateParameters(pulse_type=PulseType.NONE)
 
 
-RPUConfig = FloatingPointRPUConfig | SingleRPUConfig | UnitCellRPUConfig
+def _belongs_here(value: Any, here: type[TileConfig]) -> None:
+    """Raise ``ValueError`` if a device or a rule goes into another configuration than ``here``."""
+    for kinds, what, home in (
+        (DigitalRankUpdateCell, "a rule with a digital gradient", DigitalRankUpdateRPUConfig),
+        (UnitCell, "a compound", UnitCellRPUConfig),
+        ((PulsedDevice, IdealDevice), "a single device", SingleRPUConfig),
+    ):
+        if isinstance(value, kinds) and not issubclass(here, home):
+            raise ValueError(f"{what} goes into {home.__name__}(device=...)")
+
+
+RPUConfig = FloatingPointRPUConfig | SingleRPUConfig | UnitCellRPUConfig | DigitalRankUpdateRPUConfig
 """Any tile configuration."""
 
 __all__ = [
@@ -125,6 +152,8 @@ __all__ = [
     "Compound",
     "Config",
     "ConstantStepDevice",
+    "DigitalRankUpdateCell",
+    "DigitalRankUpdateRPUConfig",
     "DriftParameter",
     "DynamicTransferCompound",
     "ExpStepDevice",
@@ -136,6 +165,7 @@ __all__ = [
     "LinearResponseDevice",
     "LinearStepDevice",
     "MappingParameter",
+    "MixedPrecisionCompound",
     "NoiseManagementType",
     "OneSidedUnitCell",
     "PiecewiseStepDevice",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ohmgrad.algorithms.base import Compound, Rule
+from ohmgrad.algorithms.base import Rule, RuleParameters, SingleArrayRule
 from ohmgrad.algorithms.sgd import ExactSGD, PulsedSGD
 from ohmgrad.cells.base import checked
 from ohmgrad.cells.vector import VectorArray
@@ -66,7 +66,8 @@ class AnalogTile(nn.Module):
         if not isinstance(config, (TileConfig, FloatingPointRPUConfig)):
             raise ConfigError(
                 f"AnalogTile: rpu_config is a {type(config).__name__}."
-                " Wrap a device in SingleRPUConfig(device=...) and a compound in UnitCellRPUConfig(device=...)."
+                " Wrap a device in SingleRPUConfig(device=...), a compound in UnitCellRPUConfig(device=...),"
+                " and a rule with a digital gradient in DigitalRankUpdateRPUConfig(device=...)."
             )
         self.rpu_config: RPUConfig = config.model_copy(deep=True)
         check_io(self.rpu_config.forward, "forward")
@@ -312,7 +313,7 @@ class AnalogTile(nn.Module):
 
     def _vector_cell(self) -> VectorArray | None:
         """The array whose devices take turns, if there is one."""
-        first = self.rule.all_arrays()[0] if isinstance(self.rule, PulsedSGD) else None
+        first = self.rule.all_arrays()[0] if isinstance(self.rule, SingleArrayRule) else None
         return first if isinstance(first, VectorArray) else None
 
     def _show(self) -> None:
@@ -416,7 +417,7 @@ def _make_rule(config: RPUConfig, site: Site) -> Rule:
         kept = ("diffusion", "lifetime", "drift", "reset_std")
         simple = IdealDevice(**{name: getattr(device, name) for name in kept if hasattr(device, name)})
         return ExactSGD(simple, site)
-    if isinstance(device, Compound):
+    if isinstance(device, RuleParameters):
         return device.build(site)
     return PulsedSGD(checked(device, "device"), site)
 

@@ -4,28 +4,62 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from typing import Any
 
 import torch
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from ohmgrad.cells.base import UnitCell
+from ohmgrad.cells.base import Cell, Device, UnitCell, checked, make_array
+from ohmgrad.cells.vector import VectorUnitCell
+from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.engine.array import CellArray
 from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.site import Site
 from ohmgrad.errors import TileError
+from ohmgrad.parameters.base import Config
 from ohmgrad.parameters.update import UpdateParameters
 
 
-class Compound(UnitCell, ABC):
-    """A unit cell with a learning rule of its own.
+class RuleParameters(Config, ABC):
+    """The parameters of a learning rule, in whatever devices it stores the weight.
 
-    A rule of your own is a subclass with its parameters, whose :meth:`build` returns a :class:`Rule`.
+    A rule of your own is a subclass of :class:`Compound` or :class:`DigitalRankUpdateCell` with its parameters, whose
+    :meth:`build` returns a :class:`Rule`.
     """
+
+    def check(self) -> None:
+        """Raise :class:`~ohmgrad.errors.ConfigError` if the parameters do not fit together."""
+        return
 
     @abstractmethod
     def build(self, site: Site) -> Rule:
         """The rule and its arrays on the crossbar of a tile; the tile has called :meth:`check` before."""
+
+
+class Compound(UnitCell, RuleParameters):
+    """A unit cell with a learning rule of its own, which collects gradients in its devices."""
+
+
+class DigitalRankUpdateCell(RuleParameters):
+    """One device or cell at every cross point, and a learning rule that collects gradients digitally."""
+
+    device: Device = Field(default_factory=VectorUnitCell)
+    """What stores the weight: any pulsed device, or a cell of several. (The default has no devices yet.)"""
+    construction_seed: int = Field(default=0, ge=0)
+    """Seed of the cell-to-cell variation; 0: follows the seed of the tile."""
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _can_be_pulsed(cls, value: Any) -> Any:
+        if not isinstance(value, (PulsedDevice, Cell)):
+            raise ValueError("give a pulsed device, for example SoftBoundsDevice(), or a cell of several")
+        return value
+
+    def check(self) -> None:
+        """See :meth:`RuleParameters.check`."""
+        checked(self.device, f"{type(self).__name__}.device")
 
 
 class Rule(nn.Module, ABC):
@@ -119,3 +153,32 @@ class Rule(nn.Module, ABC):
                 )
         for name, tensor in mine.items():
             tensor.copy_(given[name])
+
+
+class SingleArrayRule(Rule):
+    """A rule whose only array is the visible weight."""
+
+    def __init__(self, device: Device, site: Site) -> None:
+        super().__init__()
+        self.arrays = nn.ModuleList([make_array(device, site)])
+
+    @property
+    def array(self) -> Array:
+        """The array."""
+        return self.all_arrays()[0]
+
+    def visible(self) -> Tensor:
+        """The weight of the array."""
+        return self.array.visible()
+
+    def set_weights(self, weights: Tensor, draws: Draws) -> None:
+        """See :meth:`Rule.set_weights`."""
+        self.array.set(weights, draws)
+
+    def state(self) -> dict[str, Tensor]:
+        """The counters of a cell of several devices."""
+        return self.array.counters()
+
+    def hidden(self) -> OrderedDict[str, Tensor]:
+        """The parameters of the cells, and the hidden weights if there are several at a cross point."""
+        return self.array.hidden()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import torch
 from torch import Tensor, nn
 
-from ohmgrad.algorithms.base import Rule
-from ohmgrad.cells.base import Device, make_array
+from ohmgrad.algorithms.base import Rule, SingleArrayRule
+from ohmgrad.cells.base import Device
 from ohmgrad.devices.ideal import ExactDevice, IdealDevice
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.drift import Drifter
@@ -19,37 +17,20 @@ from ohmgrad.errors import TileError
 from ohmgrad.parameters.update import UpdateParameters
 
 
-class PulsedSGD(Rule):
+class PulsedSGD(SingleArrayRule):
     r"""Plain analog SGD (Gokmen and Vlasov 2016).
 
     1. For every sample in turn, :math:`W \leftarrow \mathrm{pulsed}(W,\ -\lambda\, d\, x^T)`.
     """
 
     def __init__(self, device: Device, site: Site) -> None:
-        super().__init__()
         longer = site.out_size > site.in_size  # the longer side makes the lanes of the kernel
-        self.arrays = nn.ModuleList([make_array(device, site.sliced(columns=longer))])
+        super().__init__(device, site.sliced(columns=longer))
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
         """See :meth:`Rule.update`."""
         rates = torch.full((len(x),), rate, dtype=torch.float64, device=x.device)
-        self.all_arrays()[0].update(Samples.of(x, d, rates), up, draws)
-
-    def visible(self) -> Tensor:
-        """The weight of the array."""
-        return self.all_arrays()[0].visible()
-
-    def set_weights(self, weights: Tensor, draws: Draws) -> None:
-        """See :meth:`Rule.set_weights`."""
-        self.all_arrays()[0].set(weights, draws)
-
-    def state(self) -> dict[str, Tensor]:
-        """The counters of a cell of several devices."""
-        return self.all_arrays()[0].counters()
-
-    def hidden(self) -> OrderedDict[str, Tensor]:
-        """The parameters of the cells, and the hidden weights if there are several at a cross point."""
-        return self.all_arrays()[0].hidden()
+        self.array.update(Samples.of(x, d, rates), up, draws)
 
 
 class ExactSGD(Rule):

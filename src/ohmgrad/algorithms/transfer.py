@@ -259,8 +259,7 @@ class Transfer(Rule):
         first_transfer, first_read = int(self.transfers[k]), int(self.reads[k])
         if self.config.random_selection:
             numbers = torch.arange(first_transfer, first_transfer + count)
-            chance = draws.uniform(Stream.SELECT.of(k), numbers, 1)[:, 0].double()
-            begin = np.minimum((chance.numpy() * size).astype(np.int64), size - 1)
+            begin = draws.below(size, Stream.SELECT.of(k), numbers).numpy()
         else:
             begin = int(self.current_slice_indices[k]) + self.n_reads * np.arange(count)
         self.current_slice_indices[k] = int(begin[-1] + self.n_reads) % size

@@ -112,8 +112,7 @@ class VectorArray(CompositeArray):
         if policy is VectorUnitCellUpdatePolicy.SINGLE_SEQUENTIAL:
             self.current_device_idx.fill_((current + count) % n)
             return (current + torch.arange(count)) % n
-        chance = draws.uniform(Stream.POLICY.of(self.index), first + torch.arange(count), 1)[:, 0]
-        chosen = (chance.double() * n).long().clamp(max=n - 1)
+        chosen = draws.below(n, Stream.POLICY.of(self.index), first + torch.arange(count))
         if count:
             self.current_device_idx.fill_(int(chosen[-1]))
         return chosen

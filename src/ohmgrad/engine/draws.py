@@ -45,11 +45,16 @@ class Stream(IntEnum):
     """Which device of a vector cell receives a sample."""
     REFRESH = 18
     """Converters and noise of the reads of a refresh."""
-    PERIPHERY = 30
-    """What is fixed in the converters and lines around an array when it is made."""
-
     DRIFT_EXPONENT = 19
     DRIFT_WEIGHT = 20
+    """Noise of drift."""
+    PERIPHERY = 30
+    """What is fixed in the converters and lines around an array when it is made."""
+    MIXED_ROUND_X = 31
+    MIXED_ROUND_D = 32
+    """Stochastic rounding of what a digital outer product is made of."""
+    MIXED_ROW = 33
+    """Random choice of the first row that a digital matrix is transferred to."""
 
     def of(self, array: int, part: int = 0) -> int:
         """The stream of one array of the tile, and of one of several uses within it."""
@@ -70,6 +75,10 @@ class Draws:
         self.key = (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF)
         self.compiled = compiled
 
+    def reseeded(self, seed: int) -> Draws:
+        """Those of another seed; these themselves if it is 0."""
+        return Draws(seed, self.compiled) if seed else self
+
     def normal(self, stream: int, numbers: Tensor, width: int, part: int = 0) -> Tensor:
         """Standard normal float32 ``[len(numbers), width]``; ``numbers`` is an int64 tensor."""
         return self._draw(stream, numbers, width, part, normal=True)
@@ -77,6 +86,11 @@ class Draws:
     def uniform(self, stream: int, numbers: Tensor, width: int, part: int = 0) -> Tensor:
         """Uniform float32 in (0, 1] ``[len(numbers), width]``; ``numbers`` is an int64 tensor."""
         return self._draw(stream, numbers, width, part, normal=False)
+
+    def below(self, limit: int, stream: int, numbers: Tensor) -> Tensor:
+        """A whole number from 0 to ``limit - 1`` for each of ``numbers``, int64 ``[len(numbers)]``."""
+        chance = self.uniform(stream, numbers, 1)[:, 0].double()
+        return (chance * limit).long().clamp(max=limit - 1)
 
     def _draw(self, stream: int, numbers: Tensor, width: int, part: int, normal: bool) -> Tensor:
         blocks = (width + 3) // 4

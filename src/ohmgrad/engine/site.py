@@ -36,6 +36,4 @@ class Site:
 
     def seeded(self, construction_seed: int) -> Site:
         """The same site with cells of another seed; 0: with those of the tile."""
-        if construction_seed == 0:
-            return self
-        return replace(self, draws=Draws(construction_seed, self.draws.compiled))
+        return replace(self, draws=self.draws.reseeded(construction_seed))
