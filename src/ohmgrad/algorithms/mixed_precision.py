@@ -54,8 +54,8 @@ class MixedPrecisionCompound(DigitalRankUpdateCell):
 
     T counts vectors, such that a period is the same number of vectors however they are batched: one batch of 64 with
     ``transfer_every=1`` gives the same bits as 16 batches of 4 with ``transfer_every=16``. With batches of one size,
-    there is a transfer at the end of every ``transfer_every``-th. To a cell of several devices, each row that is written
-    is a sample, and each transfer a batch.
+    there is a transfer at the end of every ``transfer_every``-th. To a cell of several devices, each row that is
+    written is a sample, and each transfer a batch.
 
     S. R. Nandakumar et al., Front. Neurosci. 14 (2020).
     """
