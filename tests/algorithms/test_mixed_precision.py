@@ -189,15 +189,15 @@ def test_the_sum_is_the_gradient_within_the_error_of_the_bins(
 
 
 def test_bins_by_hand() -> None:
-    fields = {"transfer_every": 0, "rate": 1.0}
+    fields = {"transfer_every": 0, "rate": 1.0 / 16}
     x, d = torch.tensor([2.0, 0.9, -1.2, 0.0]), torch.tensor([4.0, -0.9, 1.1])
     for bins in (2, 3):
         tile = tile_of((3, 4), n_x_bins=bins, stoc_round_x=False, **fields)
-        tile.update(x, d)
-        close(chi(tile), torch.outer(d, torch.tensor([2.0, 0.0, -2.0, 0.0])))
+        tile.update(x.expand(20, 4), d.expand(20, 3))
+        close(chi(tile), 20 / 16 * torch.outer(d, torch.tensor([2.0, 0.0, -2.0, 0.0])))
         tile = tile_of((3, 4), n_d_bins=bins + 2, stoc_round_d=False, **fields)
-        tile.update(x, d)
-        close(chi(tile), torch.outer(torch.tensor([4.0, 0.0, 2.0]), x))
+        tile.update(x.expand(20, 4), d.expand(20, 3))
+        close(chi(tile), 20 / 16 * torch.outer(torch.tensor([4.0, 0.0, 2.0]), x))
 
 
 @pytest.mark.parametrize("field", ["x", "d"])
