@@ -1,0 +1,131 @@
+"""One definition of every learning rule by name, and the configuration that trains a device by it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ohmgrad.algorithms.base import DigitalRankUpdateCell
+from ohmgrad.algorithms.chopped import ChoppedTransferCompound
+from ohmgrad.algorithms.dynamic import DynamicTransferCompound
+from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
+from ohmgrad.algorithms.transfer import TransferCompound
+from ohmgrad.cells.base import Cell
+from ohmgrad.cells.vector import VectorUnitCell
+from ohmgrad.configs import DigitalRankUpdateRPUConfig, RPUConfig, SingleRPUConfig, UnitCellRPUConfig
+from ohmgrad.devices.base import PulsedDevice
+from ohmgrad.engine.mvm import unmanaged
+from ohmgrad.errors import ConfigError
+from ohmgrad.parameters.base import Config
+from ohmgrad.parameters.enums import VectorUnitCellUpdatePolicy
+from ohmgrad.parameters.io import IOParameters
+from ohmgrad.parameters.update import UpdateParameters
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A learning rule: its class, what belongs to the rule, and the numbers that a device may choose otherwise."""
+
+    name: str
+    title: str
+    aliases: tuple[str, ...]
+    rule: type[Config]
+    fixed: dict[str, Any] = field(default_factory=dict)
+    """What makes the rule what it is, wherever its name is used."""
+    numbers: dict[str, Any] = field(default_factory=dict)
+    """What is tuned to a device; these are the numbers without any preset."""
+    desired_bl: int = 31
+    """Longest pulse trains of the gradient, likewise."""
+
+
+_SCALED = {"auto_scale": True, "units_in_mbatch": False}
+_ALGORITHMS = (
+    Algorithm("sgd", "analog SGD", ("analog-sgd",), VectorUnitCell),
+    Algorithm("ttv1", "TTv1", ("tt", "tiki-taka"), TransferCompound, {"units_in_mbatch": True}),
+    Algorithm(
+        "ttv2", "TTv2", (), ChoppedTransferCompound, {**_SCALED, "in_chop_prob": 0.0}, {"fast_lr": 0.1}, desired_bl=5
+    ),
+    Algorithm(
+        "ttv3",
+        "TTv3",
+        ("chopped-ttv2", "c-ttv2"),
+        ChoppedTransferCompound,
+        _SCALED,
+        {"fast_lr": 0.1, "in_chop_prob": 0.1},
+        desired_bl=5,
+    ),
+    Algorithm(
+        "ttv4", "TTv4", ("agad",), DynamicTransferCompound, _SCALED, {"fast_lr": 0.1, "in_chop_prob": 0.1}, desired_bl=5
+    ),
+    Algorithm("mp", "mixed precision", ("mixed-precision",), MixedPrecisionCompound),
+)
+ALGORITHMS = {algorithm.name: algorithm for algorithm in _ALGORITHMS}
+"""Every learning rule by its name."""
+
+
+def algorithm_of(name: str) -> Algorithm:
+    """The learning rule of a name or an alias, in any case.
+
+    :raises ConfigError: if there is none.
+    """
+    names = {alias: rule for rule in _ALGORITHMS for alias in (rule.name, *rule.aliases)}
+    if (found := names.get(name.lower())) is not None:
+        return found
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."
+    raise ConfigError(f"There is no learning rule {name!r}. {hint}")
+
+
+def build_config(
+    algorithm: str,
+    device: PulsedDevice | Cell | Callable[[], Any],
+    io_parameters: IOParameters | Callable[[], IOParameters] = IOParameters,
+    up_parameters: UpdateParameters | Callable[[], UpdateParameters] | None = None,
+    n_devices: int = 1,
+    construction_seed: int = 0,
+    **fields: Any,
+) -> RPUConfig:
+    """The configuration that trains a device by a learning rule.
+
+    :param algorithm: ``"sgd"``, ``"ttv1"`` (``"tt"``, ``"tiki-taka"``), ``"ttv2"``, ``"ttv3"`` (``"c-ttv2"``,
+        ``"chopped-ttv2"``), ``"ttv4"`` (``"agad"``) or ``"mp"`` (``"mixed-precision"``).
+    :param device: a device or a cell, or what makes one, such as its class; yours is copied.
+    :param io_parameters: converters and noise, of the layer and of the reads of transfers (those without management).
+    :param up_parameters: pulses of the gradient, and of transfers in TTv1; by default those of the rule.
+    :param n_devices: with ``"sgd"``, so many devices share the weight, and a random one is pulsed.
+    :param construction_seed: of the compound.
+    :param fields: fields of the compound that shall differ from the definition of the rule.
+    :raises ConfigError: if there is no such rule or field.
+    """
+    rule = algorithm_of(algorithm)
+    io, up = _made(io_parameters), _made(up_parameters or UpdateParameters(desired_bl=rule.desired_bl))
+    common: dict[str, Any] = {"forward": io, "backward": io.model_copy(deep=True), "update": up}
+    seed = {"construction_seed": construction_seed} if construction_seed else {}
+    if rule.name == "sgd":
+        if n_devices == 1:
+            one = _made(device).replaced(**seed, **fields)
+            return (
+                UnitCellRPUConfig(device=one, **common)
+                if isinstance(one, Cell)
+                else SingleRPUConfig(device=one, **common)
+            )
+        several = [_made(device) for _ in range(n_devices)]
+        policy = {"update_policy": VectorUnitCellUpdatePolicy.SINGLE_RANDOM}
+        return UnitCellRPUConfig(device=VectorUnitCell(unit_cell_devices=several, **policy | seed | fields), **common)
+    if n_devices != 1:
+        raise ConfigError(f"n_devices = {n_devices}: {rule.title} has a number of devices of its own. Leave it out.")
+    given = {**rule.fixed, **rule.numbers, **seed, **fields}
+    if issubclass(rule.rule, DigitalRankUpdateCell):
+        return DigitalRankUpdateRPUConfig(device=rule.rule(device=_made(device), **given), **common)
+    given.setdefault("transfer_forward", unmanaged(io))
+    if rule.rule is TransferCompound:
+        given.setdefault("transfer_update", up.model_copy(deep=True))
+    compound: Any = rule.rule(unit_cell_devices=[_made(device), _made(device)], **given)
+    return UnitCellRPUConfig(device=compound, **common)
+
+
+def _made(given: Any) -> Any:
+    """A configuration of one's own, from one to copy or from what makes it."""
+    return given.model_copy(deep=True) if isinstance(given, Config) else given()
