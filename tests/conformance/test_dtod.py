@@ -17,6 +17,7 @@ QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 IMPLEMENTATIONS = pytest.mark.parametrize("implementation", ["reference", "cpu"])
 BY_CASE = pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 
+
 @cache
 def sampled(number: int, implementation: str) -> dict[str, Tensor]:
     torch.manual_seed(2)
