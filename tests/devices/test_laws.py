@@ -27,6 +27,7 @@ from ohmgrad.configs import (
     SoftBoundsPmaxDevice,
     SoftBoundsReferenceDevice,
 )
+from ohmgrad.engine.words_cpu import interpolate as compiled_interpolate
 from ohmgrad.errors import ConfigError
 from ohmgrad.tile import AnalogTile
 from ohmgrad.words import interpolate
@@ -322,9 +323,7 @@ def test_a_curve_whose_bounds_do_not_lie_around_0_is_refused() -> None:
 )
 def test_nodes_are_joined_by_straight_lines(table: list[float], share: float, expected: float) -> None:
     assert interpolate(torch.tensor(table), share).item() == pytest.approx(expected, abs=1e-6)
-    from ohmgrad.engine.words_cpu import interpolate as compiled
-
-    found = compiled(np.array(table, np.float32), np.float32(share))
+    found = compiled_interpolate(np.array(table, np.float32), np.float32(share))
     assert found == pytest.approx(expected, abs=1e-6)
 
 
