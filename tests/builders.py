@@ -4,28 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ohmgrad.configs import (
-    BufferedTransferCompound,
-    ChoppedTransferCompound,
-    DigitalRankUpdateRPUConfig,
-    DynamicTransferCompound,
-    IOParameters,
-    MixedPrecisionCompound,
-    PulsedDevice,
-    RPUConfig,
-    SingleRPUConfig,
-    SoftBoundsDevice,
-    TransferCompound,
-    UnitCellRPUConfig,
-)
+from ohmgrad.configs import IOParameters, PulsedDevice, RPUConfig, SoftBoundsDevice
+from ohmgrad.testing.common import COMPOUNDS, by_rule
 
-COMPOUNDS: dict[str, Any] = {
-    "ttv1": TransferCompound,
-    "ttv2": BufferedTransferCompound,
-    "ttv3": ChoppedTransferCompound,
-    "ttv4": DynamicTransferCompound,
-}
-"""Rules of several arrays."""
 CUT_ANYWHERE = ("sgd", *COMPOUNDS)
 """Rules to which it makes no difference where a batch ends."""
 RULES = (*CUT_ANYWHERE, "mp")
@@ -44,15 +25,7 @@ def rule(name: str, device: PulsedDevice | None = None, implementation: str = "a
     Transfers happen after every second vector (after every batch in mixed precision), so that in a few steps every part
     of a rule has acted. ``fields`` are those of the compound.
     """
-    device = SoftBoundsDevice(dw_min=0.02) if device is None else device
-    if name == "sgd":
-        config: RPUConfig = SingleRPUConfig(device=device)
-    elif name == "mp":
-        config = DigitalRankUpdateRPUConfig(device=MixedPrecisionCompound(device=device, **fields))
-    else:
-        chopped = {"in_chop_prob": 0.4} if name in ("ttv3", "ttv4") else {}
-        fields = {"units_in_mbatch": False, "transfer_every": 2.0, "fast_lr": 1.0, **chopped, **fields}
-        config = UnitCellRPUConfig(device=COMPOUNDS[name](unit_cell_devices=[device, device], **fields))
+    config = by_rule(name, SoftBoundsDevice(dw_min=0.02) if device is None else device, **fields)
     config.runtime.implementation = implementation
     return config
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from typer.main import get_command
@@ -36,10 +38,11 @@ def test_examples_of_a_page_run_one_after_the_other(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    scope: dict[str, object] = {"__name__": "example"}
+    module = ModuleType("example")  # what a page defines must be found again, by pickle for instance
+    monkeypatch.setitem(sys.modules, "example", module)
     for above, code in blocks(page, "python"):
         # The empty lines make a traceback point at the line of the page.
-        exec(compile("\n" * above + code, str(page), "exec", dont_inherit=True), scope)
+        exec(compile("\n" * above + code, str(page), "exec", dont_inherit=True), vars(module))
 
 
 def test_the_first_example_of_the_readme_fits_on_a_screen() -> None:

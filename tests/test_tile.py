@@ -14,12 +14,19 @@ from torch import Tensor
 from builders import COMPOUNDS, RULES, perfect, rule, steady
 from ohmgrad.configs import (
     ConstantStepDevice,
+    ExpStepDevice,
     IdealDevice,
     IOParameters,
     LinearStepDevice,
+    PiecewiseStepDevice,
+    PowerResponseDevice,
+    PowStepDevice,
+    PowStepReferenceDevice,
     PulsedDevice,
     SingleRPUConfig,
     SoftBoundsDevice,
+    SoftBoundsPmaxDevice,
+    SoftBoundsReferenceDevice,
     TransferCompound,
     UnitCellRPUConfig,
 )
@@ -175,16 +182,9 @@ def test_what_is_taken_in_is_copied() -> None:
 
 
 COMMON = [
-    "max_bound",
-    "min_bound",
-    "dwmin_up",
-    "dwmin_down",
-    "decay_scales",
-    "diffusion_rates",
-    "reset_bias",
-    "drift_nu",
-]
-SLOPES = ["slope_up", "slope_down"]
+    "max_bound", "min_bound", "dwmin_up", "dwmin_down", "decay_scales", "diffusion_rates", "reset_bias", "drift_nu",
+]  # fmt: skip
+SLOPES, GAMMAS = ["slope_up", "slope_down"], ["gamma_up", "gamma_down"]
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,14 @@ SLOPES = ["slope_up", "slope_down"]
         (LinearStepDevice(), COMMON + SLOPES),
         (SoftBoundsDevice(), COMMON + SLOPES),
         (SoftBoundsDevice(write_noise_std=1.0), [*COMMON, "persistent_weights", *SLOPES]),
+        (SoftBoundsPmaxDevice(), COMMON + SLOPES),
+        (SoftBoundsReferenceDevice(), [*COMMON, "reference"]),
+        (SoftBoundsReferenceDevice(write_noise_std=1.0), [*COMMON, "persistent_weights", "reference"]),
+        (ExpStepDevice(), COMMON),
+        (PowStepDevice(write_noise_std=1.0), [*COMMON, "persistent_weights", *GAMMAS]),
+        (PowStepReferenceDevice(), [*COMMON, *GAMMAS, "reference"]),
+        (PiecewiseStepDevice(), COMMON),
+        (PowerResponseDevice(), COMMON),
         (IdealDevice(), []),
     ],
 )

@@ -732,15 +732,8 @@ def test_every_device_of_a_chain_is_the_one_that_was_given() -> None:
 
 def test_hidden_parameters_are_listed_array_by_array_with_the_buffers_last() -> None:
     common = [
-        "max_bound",
-        "min_bound",
-        "dwmin_up",
-        "dwmin_down",
-        "decay_scales",
-        "diffusion_rates",
-        "reset_bias",
-        "drift_nu",
-    ]
+        "max_bound", "min_bound", "dwmin_up", "dwmin_down", "decay_scales", "diffusion_rates", "reset_bias", "drift_nu",
+    ]  # fmt: skip
     arrays = [f"{name}_{k}" for k in range(2) for name in [*common, "hidden_weights"]]
     digital = {
         TransferCompound: [],

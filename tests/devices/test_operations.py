@@ -15,10 +15,12 @@ from ohmgrad.configs import (
     ConstantStepDevice,
     IdealDevice,
     IOParameters,
+    PowStepReferenceDevice,
     PulsedDevice,
     PulseType,
     SingleRPUConfig,
     SoftBoundsDevice,
+    SoftBoundsReferenceDevice,
     TransferCompound,
     UnitCellRPUConfig,
     UpdateParameters,
@@ -211,6 +213,51 @@ def test_weights_may_be_clipped_further(kind: Any) -> None:
     assert torch.equal(tile.get_weights(), weights.clamp(-0.2, 0.2))
     tile.clip_weights(0.0)
     assert all_are(tile, 0.0)
+
+
+# One frame of the devices with a reference
+
+REFERENCES = pytest.mark.parametrize("kind", [SoftBoundsReferenceDevice, PowStepReferenceDevice])
+
+
+def referred(kind: Any, **fields: Any) -> Any:
+    return steady(kind, dw_min=0.01, w_max=1.0, w_min=-1.0, reference_mean=0.3, reset_std=0.0, **fields)
+
+
+@REFERENCES
+def test_weights_are_bounded_as_seen_from_the_reference(kind: Any) -> None:
+    assert all_are(tile_of(referred(kind), weight=0.9), 0.7)
+    assert all_are(tile_of(referred(kind), weight=-1.25), -1.25)
+    assert all_are(tile_of(referred(kind), weight=-1.5), -1.3)
+
+
+@REFERENCES
+@IMPLEMENTATIONS
+def test_pulses_at_the_bounds_stay_numbers(kind: Any, implementation: str) -> None:
+    fields = {"pow_gamma": 1.3} if kind is PowStepReferenceDevice else {}
+    for weight, gradient in ((0.9, -1.0), (-1.5, 1.0)):
+        tile = tile_of(referred(kind, **fields), weight=weight, implementation=implementation)
+        before = tile.get_weights()
+        tile.set_learning_rate(0.1)
+        tile.update(torch.ones(4), gradient * torch.ones(3))
+        torch.testing.assert_close(tile.get_weights(), before)
+
+
+@REFERENCES
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_reset_and_decay_lead_to_0_and_the_bias_as_seen_from_the_reference(kind: Any, symmetric: bool) -> None:
+    fields = {"subtract_symmetry_point": symmetric, "up_down": 0.3}
+    tile = tile_of(referred(kind, **fields), weight=0.4)
+    tile.reset()
+    assert all_are(tile, 0.0)
+    tile = tile_of(referred(kind, reset=0.2, lifetime=10.0, **fields), weight=0.4)
+    tile.decay_weights()
+    assert all_are(tile, 0.38)
+    tile.reset()
+    assert all_are(tile, 0.2)
+    far = tile_of(referred(kind, reset=5.0), weight=0.4)
+    far.reset()
+    assert all_are(far, 0.7)
 
 
 # Write noise

@@ -12,16 +12,34 @@ from torch import Tensor
 from builders import COMPOUNDS, steady
 from ohmgrad.configs import (
     ConstantStepDevice,
+    ExpStepDevice,
     LinearStepDevice,
+    PiecewiseStepDevice,
+    PowerResponseDevice,
+    PowStepDevice,
+    PowStepReferenceDevice,
     PulsedDevice,
     SingleRPUConfig,
     SoftBoundsDevice,
+    SoftBoundsPmaxDevice,
+    SoftBoundsReferenceDevice,
     UnitCellRPUConfig,
 )
 from ohmgrad.tile import AnalogTile
 
 IMPLEMENTATIONS = pytest.mark.parametrize("implementation", ["reference", "cpu"])
-DEVICES = pytest.mark.parametrize("kind", [ConstantStepDevice, LinearStepDevice, SoftBoundsDevice])
+KINDS: list[type[PulsedDevice]] = [
+    ConstantStepDevice,
+    LinearStepDevice,
+    SoftBoundsDevice,
+    SoftBoundsReferenceDevice,
+    ExpStepDevice,
+    PowStepDevice,
+    PowStepReferenceDevice,
+    PiecewiseStepDevice,
+]
+DEVICES = pytest.mark.parametrize("kind", KINDS)
+REFERENCES = pytest.mark.parametrize("kind", [SoftBoundsReferenceDevice, PowStepReferenceDevice])
 
 
 class Drawn:
@@ -85,6 +103,57 @@ def test_a_cell_whose_bound_is_0_has_no_slope() -> None:
     assert torch.isfinite(torch.stack(list(cells.values()))).all()
 
 
+def test_exponents_are_sampled_as_worked_by_hand() -> None:
+    device = PowStepDevice(pow_gamma=2.0, pow_gamma_dtod=0.1, pow_up_down_dtod=0.05, pow_up_down=0.2)
+    cells = device.sample(Drawn({16: [1.0, -20.0], 17: [2.0, 0.0]}))
+    # q = 1.1 and -1; a = 0.1 and 0; only the down exponent is lowered by pow_up_down, and signs are repaired.
+    assert cells["gamma_up"].flatten().tolist() == pytest.approx([2.4, 2.0])
+    assert cells["gamma_down"].flatten().tolist() == pytest.approx([1.6, 2.4])
+    other = device.replaced(pow_up_down=-0.2, enforce_consistency=False).sample(Drawn({16: [1.0, -20.0]}))
+    assert other["gamma_up"].flatten().tolist() == pytest.approx([1.8, -2.4])
+    assert other["gamma_down"].flatten().tolist() == pytest.approx([2.2, -2.0])
+
+
+def test_steeper_slopes_move_the_bounds_and_keep_the_steps_at_0() -> None:
+    device = steady(SoftBoundsReferenceDevice, w_max=1.0, w_min=-0.5, slope_up_dtod=0.1, slope_down_dtod=0.25)
+    cells = device.sample(Drawn({16: 1.0, 17: -2.0}))  # slopes of 1.25 and 0.8 times the mean
+    assert cells["max_bound"].item() == pytest.approx(1.25)
+    assert cells["min_bound"].item() == pytest.approx(-0.4)
+    assert cells["dwmin_up"].item() == cells["dwmin_down"].item() == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(
+    ("device", "point"),
+    [
+        (steady(SoftBoundsReferenceDevice, w_max=1.0, w_min=-1.0, dw_min=0.01, up_down=0.3), 0.003 / 0.017),
+        (
+            steady(PowStepReferenceDevice, w_max=1.0, w_min=-1.0, dw_min=0.01, up_down=0.3, pow_gamma=2.0),
+            (1 - 0.7**0.5) / (1 + 0.7**0.5),
+        ),
+        (
+            steady(
+                PowStepReferenceDevice, w_max=1.0, w_min=-1.0, dw_min=0.01, up_down=0.3, pow_gamma=2.0,
+                n_estimation_steps=2857,
+            ),
+            0.0889327,
+        ),
+    ],
+)  # fmt: skip
+def test_the_symmetry_point_of_a_cell_is_added_to_its_reference(device: PulsedDevice, point: float) -> None:
+    cells = device.replaced(subtract_symmetry_point=True, reference_mean=0.1, reference_std=0.5).sample(
+        Drawn({24: 1.0})
+    )
+    assert cells["reference"].item() == pytest.approx(0.6 + point, abs=1e-5)
+    assert cells["reset_bias"].item() == 0.0  # as seen from the reference
+
+
+@REFERENCES
+def test_a_cell_whose_bounds_do_not_lie_around_0_has_no_symmetry_point(kind: type[PulsedDevice]) -> None:
+    device = steady(kind, w_max=0.0, subtract_symmetry_point=True, reference_mean=0.1, corrupt_devices_prob=0.5)
+    cells = device.sample(Drawn({}, {4: [0.1, 0.9], 5: [0.5, 0.5]}))
+    assert cells["reference"].flatten().tolist() == pytest.approx([0.1, 0.1])
+
+
 # Repair
 
 
@@ -130,9 +199,10 @@ def test_stuck_cells_lie_in_their_range_and_never_move(kind: type[PulsedDevice])
     assert stats.kstest(cells["max_bound"].flatten().numpy(), "uniform", (-0.1, 0.2)).pvalue > 0.001
     assert not cells["dwmin_up"].any()
     assert not cells["dwmin_down"].any()
-    assert torch.equal(tile.get_weights(), cells["max_bound"])
+    stuck = cells["max_bound"] - cells.get("reference", 0.0)
+    assert torch.equal(tile.get_weights(), stuck)
     tile.update(torch.randn(5, 30), torch.randn(5, 40))
-    assert torch.equal(tile.get_weights(), cells["max_bound"])
+    assert torch.equal(tile.get_weights(), stuck)
 
 
 @IMPLEMENTATIONS
@@ -189,6 +259,45 @@ def test_gammas_vary_by_an_absolute_amount(kind: type[PulsedDevice]) -> None:
     for name, mean, std in (("slope_up", -0.3, 0.05), ("slope_down", 0.6, 0.1)):
         gammas = cells[name].flatten().numpy() * 60.0
         assert stats.kstest(gammas, "norm", (mean, std)).pvalue > 0.001
+
+
+@IMPLEMENTATIONS
+@REFERENCES
+def test_references_have_their_normal_distribution(kind: type[PulsedDevice], implementation: str) -> None:
+    device = steady(kind, reference_mean=0.2, reference_std=0.05)
+    reference = cells_of(device, implementation=implementation)["reference"].flatten().numpy()
+    assert stats.kstest(reference, "norm", (0.2, 0.05)).pvalue > 0.001
+
+
+@pytest.mark.parametrize("kind", [PowStepDevice, PowStepReferenceDevice])
+def test_exponents_have_their_normal_distribution(kind: type[PulsedDevice]) -> None:
+    device = steady(kind, pow_gamma=2.0, pow_gamma_dtod=0.1, pow_up_down=0.2, pow_up_down_dtod=0.05)
+    cells, std = cells_of(device), 2.0 * (0.1**2 + 0.05**2) ** 0.5
+    for name, mean in (("gamma_up", 2.0), ("gamma_down", 1.6)):
+        assert stats.kstest(cells[name].flatten().numpy(), "norm", (mean, std)).pvalue > 0.001
+
+
+def test_slopes_against_a_reference_have_their_normal_distribution() -> None:
+    device = steady(SoftBoundsReferenceDevice, w_max=1.0, w_min=-0.5, slope_up_dtod=0.1, slope_down_dtod=0.05)
+    cells = cells_of(device)
+    for name, mean, std in (("max_bound", 1.0, 0.1), ("min_bound", -2.0, 0.1)):
+        slopes = (1.0 / cells[name]).flatten().numpy()
+        assert stats.kstest(slopes, "norm", (mean, std)).pvalue > 0.001
+
+
+def test_cells_of_a_measured_curve_vary_about_what_follows_from_it() -> None:
+    device = SoftBoundsPmaxDevice(range_min=-1.0, range_max=1.0, p_max=1000, alpha=0.0005, w_max_dtod=0.1)
+    bounds = cells_of(device)["max_bound"].flatten().numpy()
+    mean = -1.0 + 2.0 / (1.0 - 2.718281828**-0.5)
+    assert stats.kstest(bounds, "norm", (mean, 0.1 * mean)).pvalue > 0.001
+
+
+def test_cells_of_a_response_are_alike_unless_asked_for() -> None:
+    cells = cells_of(PowerResponseDevice(tau=0.5, dw_min=0.01), 8)
+    for name, value in (("max_bound", 0.5), ("min_bound", -0.5), ("dwmin_up", 0.01), ("dwmin_down", 0.01)):
+        assert torch.equal(cells[name], torch.full((8, 8), value))
+    varied = cells_of(PowerResponseDevice(tau=0.5, w_max_dtod=0.1))["max_bound"].flatten().numpy()
+    assert stats.kstest(varied, "norm", (0.5, 0.05)).pvalue > 0.001
 
 
 def test_soft_bounds_steps_vanish_at_the_bounds_of_the_cell() -> None:

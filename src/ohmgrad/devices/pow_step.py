@@ -101,11 +101,10 @@ class PowStepReferenceDevice(PowerDevice, ReferenceDevice):
         for _ in range(self.n_estimation_steps):
             point = point + pair(point)
         if self.n_estimation_steps <= 0:  # pairs lead upwards below the point and downwards above it: halve
+            below, above = lower, upper
             for _ in range(60):
-                middle = (lower + upper) / 2.0
+                middle = (below + above) / 2.0
                 rises = pair(middle) > 0.0
-                lower_half = torch.where(rises, middle, lower)
-                upper_half = torch.where(rises, upper, middle)
-                lower, upper = lower_half, upper_half
-            point = (lower + upper) / 2.0
+                below, above = torch.where(rises, middle, below), torch.where(rises, above, middle)
+            point = (below + above) / 2.0
         return point.float()

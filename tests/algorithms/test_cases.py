@@ -1,0 +1,190 @@
+"""Every learning rule passes the test case that a rule of one's own inherits; recursions read off the papers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from ohmgrad.configs import (
+    BufferedTransferCompound,
+    ChoppedTransferCompound,
+    DynamicTransferCompound,
+    IOParameters,
+    PulsedDevice,
+    RPUConfig,
+    SingleRPUConfig,
+    TransferCompound,
+    UnitCellRPUConfig,
+    UpdateParameters,
+)
+from ohmgrad.testing import RuleTestCase
+
+LR, G = 0.1, 0.01
+"""The learning rate of the tests, and the step of their cells."""
+
+
+class TestAnalogSGD(RuleTestCase):
+    def make_config(self, device: PulsedDevice, update: UpdateParameters, io: IOParameters) -> RPUConfig:
+        return SingleRPUConfig(device=device, update=update, forward=io, backward=io)
+
+    def expected_weights(self, x: Tensor, d: Tensor) -> Tensor:
+        return -LR * torch.einsum("no,ni->noi", d, x).cumsum(0)
+
+    def expected_visible(self, hidden: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor | None:
+        return None  # a single array has no name for its weight
+
+
+class Compound(RuleTestCase):
+    """Two arrays; column s of A is read after every second vector, s in turn."""
+
+    kind: type[TransferCompound]
+    gamma = 0.2
+    fields: ClassVar[dict[str, Any]] = {}
+
+    def make_config(self, device: PulsedDevice, update: UpdateParameters, io: IOParameters) -> RPUConfig:
+        rule = self.kind(
+            unit_cell_devices=[device, device], gamma=self.gamma, transfer_every=2.0, units_in_mbatch=False,
+            transfer_forward=io, **self.fields,
+        )  # fmt: skip
+        if self.kind is TransferCompound:
+            rule.transfer_update = update
+        return UnitCellRPUConfig(device=rule, forward=io, backward=io, update=update)
+
+    def expected_weights(self, x: Tensor, d: Tensor) -> Tensor:
+        outputs, inputs = d.shape[1], x.shape[1]
+        self.a, self.c, self.h = (torch.zeros(outputs, inputs, dtype=torch.float64) for _ in range(3))
+        self.start()
+        seen = []
+        for n in range(len(x)):
+            self.a -= self.fast_rate() * self.signs() * torch.outer(d[n], x[n])
+            if n % 2 == 1:
+                self.transfer((n // 2) % inputs)
+            seen.append(self.gamma * self.signs() * self.a + self.c)
+        return torch.stack(seen)
+
+    def start(self) -> None:
+        pass
+
+    def fast_rate(self) -> float:
+        return 1.0 * LR
+
+    def signs(self) -> Tensor:
+        return torch.ones_like(self.a)
+
+    def transfer(self, s: int) -> None:
+        raise NotImplementedError
+
+    def fire(self, s: int, threshold: float, kept: float, writes: bool = True) -> None:
+        """One step where the buffer is full, which then keeps a share."""
+        full = (self.h[:, s].abs() >= threshold).double() * self.h[:, s].sign()
+        self.c[:, s] += G * full * writes
+        self.h[:, s] *= torch.where(full != 0, kept, 1.0)
+
+    def expected_visible(self, hidden: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor:
+        signs = torch.ones(self.size)
+        if "in_chopper" in state:
+            c_in, c_out = (1 - 2 * state[name].float() for name in ("in_chopper", "out_chopper"))
+            signs = c_out[:, None] * c_in[None, :]
+        return self.gamma * signs * hidden["hidden_weights_0"] + hidden["hidden_weights_1"]
+
+
+class TestTTv1(Compound):
+    kind = TransferCompound
+    fields: ClassVar[dict[str, Any]] = {"transfer_lr": 0.5}
+
+    def transfer(self, s: int) -> None:
+        self.c[:, s] += self.fields["transfer_lr"] * LR * self.a[:, s]
+
+
+class TestTTv1WithoutResidual(TestTTv1):
+    gamma = 0.0
+    fields: ClassVar[dict[str, Any]] = {"transfer_lr": 0.1}
+
+
+class TestTTv2(Compound):
+    kind = BufferedTransferCompound
+    fields: ClassVar[dict[str, Any]] = {"transfer_lr": 2.0}
+
+    def transfer(self, s: int) -> None:
+        self.h[:, s] += 2.0 * LR * self.gamma * self.a[:, s]  # gamma_A / gamma_C
+        self.fire(s, G, 0.1)
+
+
+class TestTTv3(Compound):
+    kind = ChoppedTransferCompound
+    fields: ClassVar[dict[str, Any]] = {"fast_lr": 0.1, "in_chop_prob": 1.0}
+
+    def start(self) -> None:
+        self.chopper = torch.ones(self.a.shape[1], dtype=torch.float64)
+
+    def fast_rate(self) -> float:
+        return 0.1
+
+    def signs(self) -> Tensor:
+        return self.chopper.expand_as(self.a)
+
+    def transfer(self, s: int) -> None:
+        self.h[:, s] += LR * self.gamma / G * self.chopper[s] * self.a[:, s]
+        self.fire(s, 1.0, 0.0)
+        self.chopper[s] *= -1
+
+
+class TestTTv4(TestTTv3):
+    kind = DynamicTransferCompound
+    fields: ClassVar[dict[str, Any]] = {"fast_lr": 0.1, "in_chop_prob": 0.5, "tail_weightening": 1.0}
+    vectors = 80
+
+    def start(self) -> None:
+        super().start()
+        self.mean, self.past = torch.zeros_like(self.a), torch.zeros_like(self.a)
+        self.sweeps, self.flipped = 0, torch.zeros(self.a.shape[1], dtype=torch.bool)
+
+    def transfer(self, s: int) -> None:
+        z = self.a[:, s].clone()
+        if self.flipped[s]:
+            self.past[:, s] = self.mean[:, s]
+        self.h[:, s] += LR * self.gamma / G * self.chopper[s] * (z - self.past[:, s])
+        self.fire(s, 1.0, 0.0, writes=self.sweeps > 2)
+        self.mean[:, s] = 0.5 * self.mean[:, s] + 0.5 * z
+        self.flipped[s] = self.sweeps % 2 == 1  # the last sweep of a phase of two
+        if self.flipped[s]:
+            self.chopper[s] *= -1
+        self.sweeps += s == self.a.shape[1] - 1
+
+
+# A case finds what is wrong.
+
+
+class Forgetful(RuleTestCase):
+    """Its recursion by hand is another one: the transfers go the other way."""
+
+    make_config = TestTTv1().make_config
+
+    def expected_weights(self, x: Tensor, d: Tensor) -> Tensor:
+        return -TestTTv1().expected_weights(x, d)
+
+
+def test_a_case_finds_another_recursion() -> None:
+    with pytest.raises(AssertionError, match="after vector 0"):
+        Forgetful().test_weights_follow_the_recursion_worked_by_hand()
+
+
+def test_a_case_finds_another_formula_of_the_weight() -> None:
+    class Hidden(TestTTv1):
+        def expected_visible(self, hidden: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor:
+            return hidden["hidden_weights_1"]
+
+    with pytest.raises(AssertionError, match="update"):
+        Hidden().test_the_visible_weight_is_right_after_every_event()
+
+
+def test_a_case_finds_a_rule_that_does_not_learn() -> None:
+    class Still(TestAnalogSGD):
+        learning_rate = 1e-6
+
+    with pytest.raises(AssertionError, match="of the error is left"):
+        Still().test_it_learns()
