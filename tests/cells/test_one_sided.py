@@ -107,6 +107,19 @@ def test_a_refresh_takes_full_cells_back_and_keeps_their_weight(implementation: 
     assert tile.algorithm_state()["refresh_counter"] == 3
 
 
+def test_a_refresh_reads_each_half_through_its_own_circuits() -> None:
+    io = IOParameters(v_offset_std=0.1, v_offset_w_min=0.0, out_noise=0.0, inp_res=0.0, out_res=0.0)
+    tile = tile_of((1, 1), one_sided(refresh_every=1, refresh_forward=io, refresh_upper_thres=0.5))
+    minus, plus = (name for name in tile.state_dict() if name.endswith("v_offset"))
+    assert not torch.equal(tile.state_dict()[minus], tile.state_dict()[plus])
+    tile.load_state_dict({**tile.state_dict(), minus: torch.zeros(1), plus: torch.tensor([0.25])})
+    put(tile, {"hidden_weights_0": 0.4, "hidden_weights_1": 0.8})
+    tile.update(torch.ones(1, 1), torch.zeros(1, 1))
+    # What is read is 0.75 * 0.8 = 0.6 and 0.4.
+    assert tile.algorithm_state()["refresh_counter"] == 1
+    assert tile.get_weights().item() == pytest.approx(0.6 - 0.4)
+
+
 def test_a_refresh_writes_with_pulses_unless_told_otherwise() -> None:
     tile = tile_of((1, 1), one_sided(refresh_every=1, refresh_update=UpdateParameters()))
     put(tile, {"hidden_weights_0": 0.3, "hidden_weights_1": 0.80})

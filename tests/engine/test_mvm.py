@@ -6,40 +6,18 @@ import pytest
 import torch
 
 from conformance.cases import build, load, supported
+from engine.products import BACKWARD, FORWARD, circuits, identity_product, product, quiet
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.management import check_io, new_average
 from ohmgrad.engine.mvm import mvm, read_slices, unmanaged
-from ohmgrad.engine.periphery import Direction, Periphery
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.parameters.enums import AnalogMVType, BoundManagementType, NoiseManagementType, WeightNoiseType
 from ohmgrad.parameters.io import IOParameters
 
-FORWARD, BACKWARD = Stream.FORWARD.of(0), Stream.BACKWARD.of(0)
 NM, BM = NoiseManagementType, BoundManagementType
 PRODUCTS = [case for case in load("mvm") if supported(case)]
 NOISY_PRODUCTS = [case for case in load("mvm_statistics") if supported(case)]
 IMPLEMENTATIONS = pytest.mark.parametrize("compiled", [False, True], ids=["torch", "compiled"])
-
-
-def quiet(**fields):
-    """Everything that is random or coarse switched off, unless asked for."""
-    return IOParameters(**{"out_noise": 0.0, "inp_res": 0.0, "out_res": 0.0, **fields})
-
-
-def product(weight, x, io, compiled=False, **more):
-    x = torch.as_tensor(x, dtype=torch.float32)
-    weight = torch.as_tensor(weight, dtype=torch.float32)
-    draws = Draws(7, compiled)
-    return mvm(weight, x, io, draws, FORWARD, torch.arange(len(x)), periphery=circuits(weight, io, draws), **more)
-
-
-def circuits(weight, io, draws):
-    return Periphery(io, *weight.shape, draws, Direction.FORWARD.stream())
-
-
-def identity_product(x, io, **more):
-    """What the periphery makes of inputs that the array passes on unchanged."""
-    return product(torch.eye(len(x[0])), x, io, **more)
 
 
 # Recorded behaviour
@@ -277,6 +255,33 @@ def test_a_positive_clip_repeats_and_a_negative_one_only_if_tested():
     assert product([[-3.0]], [[1.0]], io.replaced(bm_test_negative_bound=False)).item() == -1.0
 
 
+def test_the_second_try_of_the_worst_case_takes_the_scale_that_should_suffice():
+    io = quiet(out_bound=1.0, bound_management=BM.ITERATIVE_WORST_CASE, max_bm_factor=1)
+    # Two inputs of 1 need a scale of 0.6 * 2 / 1 = 1.2. From there the input is halved, once until the limit.
+    assert product([[0.5, 0.3]], [[1.0, 1.0]], io).item() == pytest.approx(0.8)
+    assert product([[9.0, 9.0]], [[1.0, 1.0]], io).item() == pytest.approx(2 * 1.2)
+    assert product([[9.0, 9.0]], [[1.0, 1.0]], io.replaced(bound_management=BM.ITERATIVE)).item() == pytest.approx(2)
+    assert product([[9.0, 9.0]], [[1.0, 1.0]], io.replaced(max_bm_factor=0)).item() == pytest.approx(1)
+    assert product([[9.0, 9.0]], [[1.0, 1.0]], io.replaced(max_bm_factor=1000)).item() == pytest.approx(18)
+    # The limit of the scale holds for the largest input, and the resolution of the input converter for the worst case.
+    assert product([[9.0, 9.0]], [[2.0, 2.0]], io.replaced(nm_thres=1.0)).item() == pytest.approx(2 * 2.4)
+    assert product([[9.0, 9.0]], [[1.0, 1.0]], io.replaced(inp_res=0.12)).item() == pytest.approx(2 * 0.25 / 0.24)
+
+
+def test_the_worst_case_of_a_vector_that_noise_management_has_scaled_for_it_is_iterative():
+    io = quiet(out_bound=1.0, noise_management=NM.ABS_MAX_NP_SUM, max_bm_factor=1)
+    worst = io.replaced(bound_management=BM.ITERATIVE_WORST_CASE)
+    for weight in ([[9.0, 9.0]], [[0.7, 0.7]]):
+        assert torch.equal(product(weight, [[1.0, 1.0]], worst), product(weight, [[1.0, 1.0]], io))
+
+
+@pytest.mark.parametrize("kind", NM)
+def test_the_worst_case_suits_every_noise_management(kind):
+    io = quiet(out_bound=0.3, inp_noise=1e-9, noise_management=kind, bound_management=BM.ITERATIVE_WORST_CASE)
+    x = torch.tensor([[1.0, -0.5], [0.0, 0.0], [-0.25, -1.0]])
+    assert torch.allclose(identity_product(x, io, average=new_average()), x, atol=1e-6)
+
+
 def test_the_backward_direction_clips_without_a_second_try():
     assert product([[3.0]], [[2.0]], quiet(out_bound=1.0), forward=False).item() == 2.0
 
@@ -345,6 +350,9 @@ def test_the_uses_within_one_product_have_independent_noise():
     assert correlation.abs().max() < 5 / math.sqrt(16000)
 
 
+PCM_READ = {"w_noise": 0.07, "w_noise_type": WeightNoiseType.PCM_READ}
+
+
 @IMPLEMENTATIONS
 @pytest.mark.parametrize(
     ("fields", "std"),
@@ -352,6 +360,11 @@ def test_the_uses_within_one_product_have_independent_noise():
         ({"out_noise": 0.06}, 2 * 0.06),
         ({"inp_noise": 0.05}, 2 * 0.05 * math.sqrt(0.3**2 + 0.4**2)),
         ({"w_noise": 0.07, "w_noise_type": WeightNoiseType.ADDITIVE_CONSTANT}, 2 * 0.07 * math.sqrt(1 + 0.5**2)),
+        (PCM_READ, 2 * 0.07 * math.sqrt(0.3 + 0.35 * 0.5**2)),
+        # The noises of two products are independent, so their variances add up.
+        ({**PCM_READ, "mv_type": AnalogMVType.POS_NEG_SEPARATE}, 2 * 0.07 * math.sqrt(0.3 + 0.35 * 0.5**2)),
+        ({"out_noise": 0.06, "mv_type": AnalogMVType.POS_NEG_SEPARATE}, 2 * 0.06),
+        ({"out_noise": 0.06, "mv_type": AnalogMVType.POS_NEG_SEPARATE_DIGITAL_SUM}, 2 * 0.06 * math.sqrt(2)),
         # A step of 1/2, and a product a quarter step above a code: up with chance 1/4.
         ({"out_res": 1 / 48, "out_sto_round": True}, 2 * 0.5 * math.sqrt(0.25 * 0.75)),
     ],
@@ -443,6 +456,12 @@ def test_no_vectors_give_no_results():
     [
         ({"inp_bound": 0.8}, r"backward\.inp_bound = 0\.8: noise management ABS_MAX"),
         ({"w_noise": 0.1}, r"backward\.w_noise = 0\.1 has no effect"),
+        (
+            {"w_read_asymmetry_dtod": 0.1},
+            r"backward\.w_read_asymmetry_dtod = 0\.1 has no effect .* ONE_PASS\. Set mv_type",
+        ),
+        ({"v_offset_w_min": -math.inf}, r"backward\.v_offset_w_min = -inf"),
+        ({"ir_drop_g_ratio": math.inf}, r"backward\.ir_drop_g_ratio = inf"),
         ({"max_bm_factor": 2**31}, r"backward\.max_bm_factor = 2147483648"),
         ({"out_noise": math.inf}, r"backward\.out_noise = inf"),
         ({"noise_management": NM.CONSTANT, "nm_thres": math.inf}, r"backward\.nm_thres = inf"),
@@ -458,3 +477,4 @@ def test_settings_that_fit_together_pass():
     check_io(IOParameters(), "forward")
     check_io(IOParameters(inp_bound=0.8, noise_management=NM.NONE), "forward")
     check_io(IOParameters(nm_thres=math.inf, out_bound=math.inf), "forward")
+    check_io(IOParameters(w_read_asymmetry_dtod=0.1, mv_type=AnalogMVType.POS_NEG_SEPARATE), "forward")

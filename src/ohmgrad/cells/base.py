@@ -22,7 +22,7 @@ class UnitCell(Config):
     unit_cell_devices: list[Any] = Field(default_factory=list)
     """The devices of one cross point."""
     construction_seed: int = Field(default=0, ge=0)
-    """Seed of the cell-to-cell variation; 0: follows the seed of the tile."""
+    """Seed of the cell-to-cell variation, and of the circuits that read the cells; 0: follows the seed of the tile."""
 
     def check(self) -> None:
         """Raise :class:`~ohmgrad.errors.ConfigError` if the parameters do not fit together."""
