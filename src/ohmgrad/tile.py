@@ -28,7 +28,7 @@ from ohmgrad.engine.array import PulseCounts
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.management import check_io, new_average
 from ohmgrad.engine.mvm import mvm
-from ohmgrad.engine.periphery import Direction, Periphery
+from ohmgrad.engine.periphery import Direction, Periphery, is_ideal
 from ohmgrad.engine.site import Site
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.weight import AnalogWeight, watch_optimizers
@@ -349,7 +349,7 @@ class AnalogTile(nn.Module):
         """Inputs ``[n, in]`` of the columns; that of an analog bias is 1."""
         return torch.cat([rows, rows.new_ones(len(rows), 1)], 1) if self.has_bias else rows
 
-    def _product(self, values: Tensor, matrix: Tensor, direction: Direction) -> Tensor:
+    def _product(self, values: Tensor, matrix: Tensor, direction: Direction, clipped: Tensor | None = None) -> Tensor:
         forward, config = direction is Direction.FORWARD, self.rpu_config
         if forward:
             rows = self._with_bias(self._rows(values, self.in_size, "input"))
@@ -363,13 +363,18 @@ class AnalogTile(nn.Module):
         )
         stream = (Stream.FORWARD if forward else Stream.BACKWARD).of(0)
         draws, average = self._draws(rows.device), self.average_input
-        y = mvm(matrix, rows, io, draws, stream, numbers, average, forward, periphery)
+        y = mvm(matrix, rows, io, draws, stream, numbers, average, forward, periphery, clipped)
         y = y if forward else y[:, : self.in_size]  # nothing comes before a bias
         return y.reshape(*values.shape[:-1], y.shape[1]).to(values.dtype)
 
     @torch.no_grad()
-    def _forward_product(self, x: Tensor) -> Tensor:
-        return self._product(x, self.weight.data, Direction.FORWARD)
+    def _forward_product(self, x: Tensor, marks_clipped: bool) -> tuple[Tensor, Tensor | None]:
+        """The product and, if asked for, which of its elements the output converter clipped (None: none)."""
+        clipped = None
+        if marks_clipped and not is_ideal(self.rpu_config.forward):
+            clipped = torch.zeros(x.shape[:-1].numel(), self.out_size, dtype=torch.bool, device=x.device)
+        y = self._product(x, self.weight.data, Direction.FORWARD, clipped)
+        return y, None if clipped is None or not clipped.any() else clipped.reshape(y.shape)
 
     # --- PyTorch's own saving, loading, copying and moving -----------------------------------------------------------
 
@@ -428,15 +433,20 @@ class _AnalogProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: AnalogWeight, tile: AnalogTile) -> Tensor:
         ctx.tile = tile
-        ctx.save_for_backward(x)
-        return tile._forward_product(x)
+        y, clipped = tile._forward_product(x, marks_clipped=ctx.needs_input_grad[0])
+        ctx.save_for_backward(x, clipped)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
-        (x,) = ctx.saved_tensors
+        x, clipped = ctx.saved_tensors
         tile: AnalogTile = ctx.tile
         rows = tile._rows(gradient, tile.out_size, "gradient")
         if ctx.needs_input_grad[1]:
             tile.remember(x.detach().reshape(-1, tile.in_size), rows)
-        return (tile.backward(gradient) if ctx.needs_input_grad[0] else None), None, None
+        if not ctx.needs_input_grad[0]:
+            return None, None, None
+        # What was clipped does not depend on the input.
+        passed = gradient if clipped is None else gradient.masked_fill(clipped, 0.0)
+        return tile.backward(passed), None, None

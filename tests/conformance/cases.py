@@ -13,7 +13,6 @@ from typing import Any
 Case = dict[str, Any]
 
 _HOMES = ("ohmgrad.configs", "ohmgrad.parameters.io", "ohmgrad.parameters.enums")
-_MVM_PARTS = ("forward", "backward")
 
 
 @cache
@@ -44,17 +43,6 @@ def build(nested: Any) -> Any:
     if unknown:
         raise KeyError(f"{nested['$']} has no field {', '.join(unknown)}")
     return kind(**fields)
-
-
-def supported(case: Case) -> bool:
-    """Whether everything that the case configures exists here (of a product: the two directions, not the device)."""
-    config = case["config"]
-    parts = [config[part] for part in _MVM_PARTS if part in config] if case["kind"].startswith("mvm") else [config]
-    try:
-        build(parts)
-    except KeyError:
-        return False
-    return True
 
 
 def _named(name: str) -> Any:

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 from builders import RULES, perfect, rule, steady
 from ohmgrad import AnalogLinear, AnalogSGD
-from ohmgrad.configs import ConstantStepDevice, IdealDevice, IOParameters, RPUConfig, SingleRPUConfig, SoftBoundsDevice
+from ohmgrad.configs import (
+    BoundManagementType,
+    ConstantStepDevice,
+    IdealDevice,
+    IOParameters,
+    NoiseManagementType,
+    RPUConfig,
+    SingleRPUConfig,
+    SoftBoundsDevice,
+)
 
 
 def ideal() -> RPUConfig:
@@ -252,3 +261,63 @@ def test_a_model_and_its_optimizer_are_copied_together() -> None:
     assert not torch.equal(changed, before)
     assert torch.equal(model[0].tile.get_weights(), before)
     assert torch.equal(one_step(model, optimizer), changed)
+
+
+# What the output converter clips
+
+
+def clipping(managed: bool, **io: Any) -> AnalogLinear:
+    """One input; three outputs with weights 3, -3 and 0.5; a converter that clips at 1."""
+    forward = IOParameters(
+        inp_res=0.0,
+        out_res=0.0,
+        out_noise=0.0,
+        out_bound=1.0,
+        noise_management=NoiseManagementType.ABS_MAX if managed else NoiseManagementType.NONE,
+        bound_management=BoundManagementType.ITERATIVE if managed else BoundManagementType.NONE,
+        **io,
+    )
+    config = SingleRPUConfig(device=IdealDevice(), forward=forward, backward=IOParameters(is_perfect=True))
+    layer = AnalogLinear(1, 3, bias=False, rpu_config=config)
+    layer.tile.set_weights(torch.tensor([[3.0], [-3.0], [0.5]]))
+    return layer
+
+
+def gradient_of_input(layer: AnalogLinear, x: float) -> float:
+    given = torch.tensor([[x]], requires_grad=True)
+    layer(given).sum().backward()
+    assert given.grad is not None
+    return given.grad.item()
+
+
+def test_no_gradient_comes_back_from_an_output_that_was_clipped() -> None:
+    layer = clipping(managed=False)
+    assert gradient_of_input(layer, 1.0) == pytest.approx(0.5)  # 3 and -3 are clipped at both ends
+    assert gradient_of_input(layer, 0.1) == pytest.approx(0.5)  # 3 - 3 + 0.5
+    layer.tile.set_weights(torch.tensor([[3.0], [1.0], [0.5]]))
+    assert gradient_of_input(layer, 0.25) == pytest.approx(4.5)
+    assert gradient_of_input(layer, 0.5) == pytest.approx(1.5)
+    assert gradient_of_input(layer, 1.0) == pytest.approx(1.5)  # 1 meets the bound, which clips nothing
+
+
+def test_an_output_that_bound_management_saved_gives_its_gradient() -> None:
+    layer = clipping(managed=True)
+    assert gradient_of_input(layer, 30.0) == pytest.approx(0.5)
+    layer.tile.set_weights(torch.tensor([[3.0], [1.0], [0.5]]))
+    assert gradient_of_input(layer, 30.0) == pytest.approx(4.5)  # large, but not clipped in the last round
+    assert gradient_of_input(clipping(managed=True, max_bm_factor=0), 30.0) == pytest.approx(0.5)
+
+
+def test_a_perfect_product_clips_nothing() -> None:
+    layer = clipping(managed=False)
+    layer.tile.rpu_config.forward.is_perfect = True
+    layer.tile.set_weights(torch.tensor([[3.0], [1.0], [0.5]]))
+    assert gradient_of_input(layer, 100.0) == pytest.approx(4.5)
+
+
+def test_the_weights_learn_from_the_whole_gradient() -> None:
+    layer = clipping(managed=False)
+    optimizer = AnalogSGD(layer.named_parameters(), lr=0.1)
+    layer(torch.ones(1, 1)).sum().backward()
+    optimizer.step()
+    torch.testing.assert_close(layer.tile.get_weights(), torch.tensor([[2.9], [-3.1], [0.4]]))

@@ -24,11 +24,12 @@ def to_lines(v: Tensor, io: IOParameters, source: Source) -> Tensor:
 
 
 def to_digital(
-    y: Tensor, io: IOParameters, periphery: Periphery | None, source: Source, test: bool
+    y: Tensor, io: IOParameters, periphery: Periphery | None, source: Source, test: bool, clipped: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """Saturation, noise and the output converter (ADC), in place, of ``[n, out]`` currents.
 
     :param test: whether to test the bounds.
+    :param clipped: bool ``[n, out]``, where outputs are marked that are clipped; None: they need not be.
     :returns: the outputs, and which vectors have any beyond a bound that counts, ``[n]`` bool (None without a test).
     """
     size, width = step(io.out_res, io.out_bound), y.shape[1]
@@ -44,6 +45,8 @@ def to_digital(
     if size > 0.0:
         y = _quantise(y, size, source.uniform(Use.OUTPUT_ROUNDING, width) if io.out_sto_round else None)
     beyond = (y.abs() if io.bm_test_negative_bound else y).amax(1) > io.out_bound if test else None
+    if clipped is not None and io.out_bound > 0.0:
+        clipped |= y.abs() > io.out_bound
     return clip(y, io.out_bound), beyond
 
 

@@ -43,6 +43,7 @@ def mvm(
     average: Tensor | None = None,
     forward: bool = True,
     periphery: Periphery | None = None,
+    clipped: Tensor | None = None,
 ) -> Tensor:
     """The analog product of every vector with the weights: ``[n, out]`` float32.
 
@@ -58,6 +59,7 @@ def mvm(
         in place, once per vector in order.
     :param forward: the forward direction; only it has bound management.
     :param periphery: what is fixed in the circuits of this direction, if ``io`` needs any of it.
+    :param clipped: bool ``[n, out]``, all False, where those outputs are marked that the converter clips in the end.
     :raises TileError: AVERAGE_ABS_MAX is used without ``average``, or a drawn value is missing.
     """
     if is_ideal(io) or len(x) == 0:
@@ -72,7 +74,7 @@ def mvm(
     scale = scale.masked_fill(~live, 1.0)
     circuit = _Circuit.of(Crossbar(weight, weight.shape[1]), io, periphery)
     tries = repeats(io) if forward else 0
-    return _rounds(circuit, x, scale, gain, Source(draws, stream, numbers), tries, starts_worst_case(io))
+    return _rounds(circuit, x, scale, gain, Source(draws, stream, numbers), tries, starts_worst_case(io), clipped)
 
 
 @torch.no_grad()
@@ -103,7 +105,7 @@ def read_slices(
         raise TileError(f"inp_noise = {io.inp_noise} drives every line: read with mvm and one-hot vectors instead.")
     source = Source(draws, stream, numbers)
     u = to_lines(stored.new_ones(len(stored), 1), io, source)
-    y, _ = _Circuit.of(Crossbar(stored, lines, slices[:, None]), io, periphery).outputs(u, source, test=False)
+    y, _ = _Circuit.of(Crossbar(stored, lines, slices[:, None]), io, periphery).outputs(u, source, False, None)
     return y.mul_(io.out_scale)
 
 
@@ -122,22 +124,29 @@ class _Circuit:
         uneven = io.w_read_asymmetry_dtod > 0.0 and io.mv_type is not AnalogMVType.ONE_PASS
         return _Circuit(crossbar, crossbar.for_negative(periphery) if uneven else crossbar, io, periphery)
 
-    def outputs(self, u: Tensor, source: Source, test: bool) -> tuple[Tensor, Tensor | None]:
+    def outputs(self, u: Tensor, source: Source, test: bool, clipped: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """What the output converters give for lines that carry ``u``; see :func:`to_digital`."""
         io, periphery = self.io, self.periphery
         if io.mv_type is AnalogMVType.ONE_PASS:
-            return to_digital(currents(self.crossbar, u, io, periphery, source), io, periphery, source, test)
+            return to_digital(currents(self.crossbar, u, io, periphery, source), io, periphery, source, test, clipped)
         plus = currents(self.crossbar, u.clamp(min=0.0), io, periphery, source)
         minus = currents(self.negative, u.clamp(max=0.0), io, periphery, source.second())
         if io.mv_type is AnalogMVType.POS_NEG_SEPARATE:
-            return to_digital(plus.add_(minus), io, periphery, source, test)
-        plus, beyond = to_digital(plus, io, periphery, source, test)
-        minus, other = to_digital(minus, io, periphery, source.second(), test)
+            return to_digital(plus.add_(minus), io, periphery, source, test, clipped)
+        plus, beyond = to_digital(plus, io, periphery, source, test, clipped)
+        minus, other = to_digital(minus, io, periphery, source.second(), test, clipped)
         return plus.add_(minus), beyond if other is None or beyond is None else beyond | other
 
 
 def _rounds(
-    circuit: _Circuit, x: Tensor, scale: Tensor, gain: Tensor, source: Source, tries: int, worst_case: bool
+    circuit: _Circuit,
+    x: Tensor,
+    scale: Tensor,
+    gain: Tensor,
+    source: Source,
+    tries: int,
+    worst_case: bool,
+    clipped: Tensor | None,
 ) -> Tensor:
     """One round over all vectors and, while ``tries`` last, another with less input for those that clip.
 
@@ -145,7 +154,7 @@ def _rounds(
     next round begins anew with the scale of the worst case, instead of half the input.
     """
     io = circuit.io
-    y, beyond = circuit.outputs(to_lines(x / scale, io, source), source, test=tries > 0)
+    y, beyond = circuit.outputs(to_lines(x / scale, io, source), source, tries > 0, clipped)
     y.mul_(gain)
     if beyond is not None:
         again = beyond & (gain != 0.0).squeeze(1)
@@ -157,5 +166,8 @@ def _rounds(
                 gain = scale * io.out_scale
             else:
                 scale, gain = scale[again] * 2.0, gain[again] * 2.0
-            y[again] = _rounds(circuit, rest, scale, gain, source.again(again), tries - 1, False)
+            last = None if clipped is None else torch.zeros_like(clipped[again])
+            y[again] = _rounds(circuit, rest, scale, gain, source.again(again), tries - 1, False, last)
+            if clipped is not None and last is not None:
+                clipped[again] = last
     return y
