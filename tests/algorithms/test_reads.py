@@ -115,6 +115,12 @@ def test_copies_and_saved_states_read_through_the_same_circuits(columns: bool) -
     assert torch.equal(slow(copied), slow(first))
 
 
+@BY_SLICES
+def test_what_negative_inputs_read_lies_in_memory_like_the_weight(columns: bool) -> None:
+    state = reader(IMPERFECT["separate"], columns, "cpu").state_dict()
+    assert state["rule.read_periphery.w_asymmetry"].shape == STORED.shape
+
+
 def test_a_construction_seed_fixes_the_circuits_of_the_reads() -> None:
     io = IOParameters(v_offset_std=0.2)
     for seed, alike in ((5, True), (0, False)):

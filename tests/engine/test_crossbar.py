@@ -73,6 +73,16 @@ def test_the_reference_follows_the_sum_of_all_inputs():
     assert y[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
+# Noisy weights
+
+
+def test_the_noise_of_pcm_weights_grows_with_their_magnitude_whatever_their_sign():
+    io = quiet(w_noise=0.1, w_noise_type=WeightNoiseType.PCM_READ)
+    noise = product([[0.3, -0.3], [0.9, 0.0]], torch.ones(20000, 2), io) - torch.tensor([0.0, 0.9])
+    expected = 0.1 * torch.tensor([0.6, 0.9]).sqrt()
+    assert torch.allclose(noise.std(0), expected, atol=5 * 0.1 / 40000**0.5)
+
+
 # Separate products for positive and negative inputs
 
 

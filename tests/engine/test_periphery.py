@@ -91,6 +91,7 @@ def test_nothing_that_is_drawn_hangs_together():
         drawn = circuits.values()
         rows += [drawn[name] for name in ("v_offset", "out_nonlinearity", "out_noise_values")]
         rows += list(drawn["w_asymmetry"].t())
+        rows += [(drawn[name] - drawn[name].mean()).square() for name in ("out_nonlinearity", "out_noise_values")]
     correlation = torch.corrcoef(torch.stack(rows)) - torch.eye(len(rows))
     assert correlation.abs().max() < 5 / 3000**0.5
 
