@@ -1,4 +1,7 @@
-"""Everything a user configures: one import for every config, device, compound, parameter class and choice."""
+"""Everything a user configures: one import for every config, device, compound, parameter class and choice.
+
+A family of devices says itself what it offers, in its ``__all__``.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,27 @@ from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.cells.base import Cell, UnitCell
 from ohmgrad.cells.one_sided import OneSidedUnitCell
 from ohmgrad.cells.vector import ReferenceUnitCell, VectorUnitCell
+from ohmgrad.devices import (
+    constant_step,
+    exp_step,
+    ideal,
+    linear_step,
+    piecewise_step,
+    pow_step,
+    response,
+    soft_bounds_pmax,
+    soft_bounds_reference,
+)
 from ohmgrad.devices.base import PulsedDevice, WriteNoiseDevice
-from ohmgrad.devices.constant_step import ConstantStepDevice
-from ohmgrad.devices.exp_step import ExpStepDevice
-from ohmgrad.devices.ideal import FloatingPointDevice, IdealDevice
-from ohmgrad.devices.linear_step import LinearStepDevice, SoftBoundsDevice
-from ohmgrad.devices.piecewise_step import PiecewiseStepDevice
-from ohmgrad.devices.pow_step import PowStepDevice, PowStepReferenceDevice
-from ohmgrad.devices.response import ExponentialResponseDevice, LinearResponseDevice, PowerResponseDevice
-from ohmgrad.devices.soft_bounds_pmax import SoftBoundsPmaxDevice
-from ohmgrad.devices.soft_bounds_reference import SoftBoundsReferenceDevice
+from ohmgrad.devices.constant_step import *
+from ohmgrad.devices.exp_step import *
+from ohmgrad.devices.ideal import *
+from ohmgrad.devices.linear_step import *
+from ohmgrad.devices.piecewise_step import *
+from ohmgrad.devices.pow_step import *
+from ohmgrad.devices.response import *
+from ohmgrad.devices.soft_bounds_pmax import *
+from ohmgrad.devices.soft_bounds_reference import *
 from ohmgrad.parameters.base import Config
 from ohmgrad.parameters.drift import DriftParameter, SimpleDriftParameter
 from ohmgrad.parameters.enums import (
@@ -151,27 +165,16 @@ __all__ = [
     "ChoppedTransferCompound",
     "Compound",
     "Config",
-    "ConstantStepDevice",
     "DigitalRankUpdateCell",
     "DigitalRankUpdateRPUConfig",
     "DriftParameter",
     "DynamicTransferCompound",
-    "ExpStepDevice",
-    "ExponentialResponseDevice",
-    "FloatingPointDevice",
     "FloatingPointRPUConfig",
     "IOParameters",
-    "IdealDevice",
-    "LinearResponseDevice",
-    "LinearStepDevice",
     "MappingParameter",
     "MixedPrecisionCompound",
     "NoiseManagementType",
     "OneSidedUnitCell",
-    "PiecewiseStepDevice",
-    "PowStepDevice",
-    "PowStepReferenceDevice",
-    "PowerResponseDevice",
     "PulseType",
     "PulsedDevice",
     "RPUConfig",
@@ -179,9 +182,6 @@ __all__ = [
     "RuntimeParameter",
     "SimpleDriftParameter",
     "SingleRPUConfig",
-    "SoftBoundsDevice",
-    "SoftBoundsPmaxDevice",
-    "SoftBoundsReferenceDevice",
     "TileConfig",
     "TransferCompound",
     "UnitCell",
@@ -192,3 +192,12 @@ __all__ = [
     "WeightNoiseType",
     "WriteNoiseDevice",
 ]
+__all__ += constant_step.__all__
+__all__ += exp_step.__all__
+__all__ += ideal.__all__
+__all__ += linear_step.__all__
+__all__ += piecewise_step.__all__
+__all__ += pow_step.__all__
+__all__ += response.__all__
+__all__ += soft_bounds_pmax.__all__
+__all__ += soft_bounds_reference.__all__

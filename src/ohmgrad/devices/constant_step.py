@@ -3,6 +3,8 @@
 from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.words import clip, where
 
+__all__ = ["ConstantStepDevice"]
+
 
 class ConstantStepDevice(PulsedDevice):
     r"""Constant steps between hard bounds.

@@ -9,6 +9,8 @@ from typing import Any
 from ohmgrad.devices.base import WriteNoiseDevice
 from ohmgrad.words import absolute, clip, exp, maximum, where
 
+__all__ = ["ExpStepDevice"]
+
 
 def _step(  # type: ignore[no-untyped-def]
     w, up, dwmin_up, dwmin_down, min_bound, max_bound, A_up, A_down, gamma_up, gamma_down, a, b

@@ -5,6 +5,8 @@ from pydantic import Field
 from ohmgrad.parameters.base import Config
 from ohmgrad.parameters.drift import SimpleDriftParameter
 
+__all__ = ["FloatingPointDevice", "IdealDevice"]
+
 
 class ExactDevice(Config):
     """What the devices share whose weights follow the gradient exactly."""

@@ -11,6 +11,8 @@ from torch import Tensor
 from ohmgrad.devices.base import Sampler, WriteNoiseDevice, require
 from ohmgrad.words import clip, where
 
+__all__ = ["LinearStepDevice", "SoftBoundsDevice"]
+
 
 def _multiplicative_law(  # type: ignore[no-untyped-def]
     w, up, noise, dwmin_up, dwmin_down, slope_up, slope_down, min_bound, max_bound, dw_min_std

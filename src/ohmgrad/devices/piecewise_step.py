@@ -7,6 +7,8 @@ from pydantic import Field
 from ohmgrad.devices.base import WriteNoiseDevice, require
 from ohmgrad.words import clip, interpolate, where
 
+__all__ = ["PiecewiseStepDevice"]
+
 
 class PiecewiseStepDevice(WriteNoiseDevice):
     r"""Steps that are interpolated between equally spaced nodes from the lower to the upper bound of the cell.

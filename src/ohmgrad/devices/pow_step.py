@@ -11,6 +11,8 @@ from ohmgrad.devices.base import PulsedDevice, Sampler, WriteNoiseDevice
 from ohmgrad.devices.reference import ReferenceDevice
 from ohmgrad.words import clip, maximum, power, where
 
+__all__ = ["PowStepDevice", "PowStepReferenceDevice"]
+
 
 def _pulse(g, up, noise, dwmin_up, dwmin_down, min_bound, max_bound, gamma_up, gamma_down, dw_min_std):  # type: ignore[no-untyped-def]
     width = max_bound - min_bound

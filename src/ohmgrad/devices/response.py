@@ -7,6 +7,8 @@ from pydantic import Field
 from ohmgrad.devices.base import WriteNoiseDevice
 from ohmgrad.words import clip, exp, maximum, power, where
 
+__all__ = ["ExponentialResponseDevice", "LinearResponseDevice", "PowerResponseDevice"]
+
 
 class ResponseDevice(WriteNoiseDevice):
     r"""A device given by its response functions :math:`q_\pm(w)` and bounds :math:`\pm\tau`.

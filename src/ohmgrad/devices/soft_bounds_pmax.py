@@ -9,6 +9,8 @@ from pydantic import Field
 from ohmgrad.devices.base import require
 from ohmgrad.devices.linear_step import SoftBoundsDevice
 
+__all__ = ["SoftBoundsPmaxDevice"]
+
 
 class SoftBoundsPmaxDevice(SoftBoundsDevice):
     r"""Soft bounds by the number of pulses :math:`p_{max}` from one end of a range to the other.

@@ -12,6 +12,8 @@ from ohmgrad.devices.base import Sampler, WriteNoiseDevice
 from ohmgrad.devices.reference import ReferenceDevice
 from ohmgrad.words import clip, where
 
+__all__ = ["SoftBoundsReferenceDevice"]
+
 
 def _response(g, up, dwmin_up, dwmin_down, min_bound, max_bound):  # type: ignore[no-untyped-def]
     """The step without noise, and the step at 0."""
