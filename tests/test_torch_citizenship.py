@@ -116,7 +116,7 @@ def test_a_transfer_rate_of_0_leaves_the_fast_array_alone() -> None:
 @pytest.mark.parametrize("x", [torch.tensor([[1, 2, 2]]), torch.tensor([[True, False, True]]), [1.0, 2.0, 3.0]])
 def test_an_input_that_is_no_floating_point_tensor_is_refused(x: Tensor) -> None:
     with pytest.raises(TileError, match=r"Give (floating-point numbers|a tensor)"):
-        exact().tile._forward_product(x)
+        exact().tile._forward_product(x, marks_clipped=False)
 
 
 def test_cells_are_simulated_in_single_precision_whatever_the_default_is() -> None:
