@@ -97,7 +97,7 @@ def own_entry(name: str) -> Entry:
         raise ConfigError(f"{module_name!r} cannot be imported ({type(error).__name__}: {error}).") from None
     finally:
         sys.path.remove(here)
-    found = getattr(module, kind_name, None)
+    found: Any = getattr(module, kind_name, None)
     kind = found if isinstance(found, type) else type(found)
     if not issubclass(kind, PulsedDevice):
         devices = [key for key, value in vars(module).items() if isinstance(value, type) and _is_own(value, module)]

@@ -47,7 +47,9 @@ def show_device(entry: Entry, console: Console) -> None:
     """Print what is known about a device, and its parameters."""
     device = entry.device
     kind = next(base for base in type(device).__mro__ if base.__module__ != "ohmgrad.presets.devices")
-    console.print(f"[bold]{entry.name}[/bold] ({kind.__name__}): {plain(entry.what)}", highlight=False)
+    of = f" ({kind.__name__})" if kind.__name__ != entry.name else ""
+    what = f": {plain(entry.what)}" if entry.what else ""
+    console.print(f"[bold]{entry.name}[/bold]{of}{what}", highlight=False)
     facts = {
         "source": entry.source,
         "trained": entry.note,
@@ -72,7 +74,8 @@ def show_device(entry: Entry, console: Console) -> None:
 
 def describe(kind: type[Config], name: str) -> str:
     """The docstring of a field; that of the class it is inherited from, if it was only given another default."""
-    texts = (base.model_fields[name].description for base in kind.__mro__ if name in getattr(base, "model_fields", {}))
+    bases = (base for base in kind.__mro__ if issubclass(base, Config))
+    texts = (base.model_fields[name].description for base in bases if name in base.model_fields)
     return next((text for text in texts if text), "")
 
 
@@ -85,7 +88,8 @@ def plain(text: str) -> str:
 
 def _plain_formula(formula: str) -> str:
     formula = re.sub(r"\\([A-Za-z]+) *", lambda match: OPERATORS.get(match[1]) or _greek(match[1]), formula)
-    return re.sub(r"\\[,!]", "", formula).replace("{", "").replace("}", "").replace("( ", "(")
+    formula = re.sub(r"\\[,!]|[{}]", "", formula)
+    return re.sub(r"(?<=[_^(]) ", "", formula)
 
 
 def _greek(name: str) -> str:

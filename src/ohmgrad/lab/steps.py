@@ -14,7 +14,7 @@ from ohmgrad.engine.replay import bind_law
 
 WEIGHTS = 61
 """Weights at which steps are worked out."""
-PULSES = 99
+PULSES = 49
 """Pulses of every cell and weight."""
 HALVINGS = 60
 

@@ -58,8 +58,11 @@ def draw_portrait(portrait: Portrait, title: str, subtitle: str, granularity: fl
     _draw_trains(trains, portrait)
     _draw_steps(steps, portrait.steps, granularity)
     _draw_turns(turns, portrait)
-    _draw_symmetry(points, portrait)
-    points.set_ylim(turns.get_ylim())
+    values = portrait.symmetry[portrait.symmetry.isfinite()].numpy()
+    bottom, top = turns.get_ylim()
+    for axes in (turns, points):
+        axes.set_ylim(min([bottom, *values]), max([top, *values]))
+    _draw_symmetry(points, values, portrait)
     save(figure, path)
 
 
@@ -102,24 +105,25 @@ def _draw_turns(axes: Any, portrait: Portrait) -> None:
         axes.plot([], [], color=FAINT, linewidth=1.1, linestyle=dashes, label=f"from the {bound} bound")
     end = portrait.each * (portrait.turns.shape[1] - 1)
     for cell, point in enumerate(portrait.symmetry[:shown].tolist()):  # those that do not exist are NaN
-        axes.plot([end], [point], marker="<", markersize=7, color=COLOURS[cell % len(COLOURS)], clip_on=False)
-    axes.plot([], [], color=FAINT, linestyle="", marker="<", markersize=6, label="symmetry point by the law")
+        look = {"marker": "<", "markersize": 7.5, "markeredgecolor": "white", "markeredgewidth": 0.6}
+        axes.plot([end], [point], color=COLOURS[cell % len(COLOURS)], clip_on=False, zorder=5, **look)
+    if portrait.symmetry[:shown].isfinite().any():
+        axes.plot([], [], color=FAINT, linestyle="", marker="<", markersize=6, label="symmetry point by the law")
     _frame(axes, "Up and down in turns", "pairs of pulses", legend=True)
     axes.set_ylabel(UNIT, fontsize=9)
     axes.margins(x=0)
 
 
-def _draw_symmetry(axes: Any, portrait: Portrait) -> None:
-    values = portrait.symmetry.numpy()
-    values = values[np.isfinite(values)]
+def _draw_symmetry(axes: Any, values: Any, portrait: Portrait) -> None:
     at_bound = f", {100 * portrait.at_bound:.0f} % at a bound" if portrait.at_bound > 0.005 else ""
     _frame(axes, f"Symmetry points of {len(portrait.symmetry)} cells{at_bound}", "cells")
     axes.set_ylabel(UNIT, fontsize=9)
     if len(values):
-        _histogram(axes, values)
+        bottom, top = axes.get_ylim()
+        _histogram(axes, values, np.linspace(bottom, top, 49))
         return
     text = "none: up and down steps\nare equal at every weight"
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=10, color=INK)
+    axes.text(0.5, 0.7, text, transform=axes.transAxes, ha="center", va="center", fontsize=10, color=INK)
     axes.set_xticks([])
 
 
@@ -130,8 +134,8 @@ def _cells(axes: Any, curves: Any, each: int, **look: Any) -> None:
         axes.plot(np.arange(len(curves)) * each, curves[:, cell], **({"linewidth": 1.1, "color": colour} | look))
 
 
-def _histogram(axes: Any, values: Any) -> None:
-    axes.hist(values, bins=24, orientation="horizontal", color="#7aa6c9", edgecolor="white", linewidth=0.4)
+def _histogram(axes: Any, values: Any, bins: Any = 24) -> None:
+    axes.hist(values, bins=bins, orientation="horizontal", color="#7aa6c9", edgecolor="white", linewidth=0.4)
 
 
 def _frame(axes: Any, title: str, label: str, legend: bool = False) -> None:
