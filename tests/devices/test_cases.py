@@ -17,6 +17,7 @@ from ohmgrad.configs import (
     ConstantStepDevice,
     ExponentialResponseDevice,
     ExpStepDevice,
+    FadingResponseDevice,
     LinearResponseDevice,
     LinearStepDevice,
     PiecewiseStepDevice,
@@ -201,6 +202,16 @@ class TestExponentialResponse(DeviceTestCase):
     def expected_step(self, w: Tensor, up: bool, cell: Cells) -> Tensor:
         q = (torch.exp(2 * (1 - filled(w, up, cell))) - 1) / (math.exp(2) - 1)
         return cell["dwmin_up"] * q if up else -cell["dwmin_down"] * q
+
+
+class TestFadingResponse(DeviceTestCase):
+    def make_device(self) -> PulsedDevice:
+        return FadingResponseDevice(beta=1.5, **VARIED)
+
+    def expected_step(self, w: Tensor, up: bool, cell: Cells) -> Tensor:
+        if up:
+            return cell["dwmin_up"] * torch.exp(-1.5 * w / cell["max_bound"])
+        return -cell["dwmin_down"] * torch.exp(-1.5 * w / cell["min_bound"])
 
 
 CASES = [case for case in list(globals().values()) if isinstance(case, type) and issubclass(case, DeviceTestCase)]

@@ -1,4 +1,4 @@
-"""The response functions of the papers on residual learning, in their own normalisation."""
+"""Devices that papers give by response functions, in their own normalisation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from pydantic import Field
 from ohmgrad.devices.base import WriteNoiseDevice
 from ohmgrad.words import clip, exp, maximum, power, where
 
-__all__ = ["ExponentialResponseDevice", "LinearResponseDevice", "PowerResponseDevice"]
+__all__ = [
+    "ExponentialResponseDevice",
+    "FadingResponseDevice",
+    "LinearResponseDevice",
+    "PowerResponseDevice",
+]
 
 
 class ResponseDevice(WriteNoiseDevice):
@@ -99,4 +104,22 @@ class ExponentialResponseDevice(ResponseDevice):
         """One pulse."""
         left = 1.0 - _fill(w, up, min_bound, max_bound)
         q = (exp(gamma_res * left) - 1.0) / (exp(gamma_res) - 1.0)
+        return _moved(w, up, q, noise, dwmin_up, dwmin_down, min_bound, max_bound, dw_min_std)
+
+
+class FadingResponseDevice(ResponseDevice):
+    r"""A response that fades exponentially in its own direction, :math:`q_\pm = e^{\mp\beta w/\tau}`.
+
+    The steps do not vanish at the bounds, which are hard; up and down steps differ by :math:`e^{2\beta}` there.
+
+    D. Querlioz et al., IEEE Trans. Nanotechnol. 12, 288 (2013), normalised to :math:`q_\pm(0) = 1`.
+    """
+
+    beta: float = Field(default=1.0, ge=0.0)
+    r"""How fast the response fades, :math:`\beta`."""
+
+    @staticmethod
+    def law(w, up, noise, dwmin_up, dwmin_down, min_bound, max_bound, dw_min_std, beta):  # type: ignore[no-untyped-def]
+        """One pulse."""
+        q = exp(-beta * _fill(w, up, min_bound, max_bound))
         return _moved(w, up, q, noise, dwmin_up, dwmin_down, min_bound, max_bound, dw_min_std)

@@ -1,4 +1,4 @@
-"""One definition per algorithm name: how it is configured, and which of its settings are tuned, over what range."""
+"""The algorithms as the lab runs them: which settings are tuned, over what range, and what is fixed beside them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ohmgrad.configs import (
-    BoundManagementType,
-    BufferedTransferCompound,
-    ChoppedTransferCompound,
-    DynamicTransferCompound,
-    IdealDevice,
-    IOParameters,
-    NoiseManagementType,
-    SingleRPUConfig,
-    TransferCompound,
-    UnitCellRPUConfig,
-)
+from ohmgrad.configs import IdealDevice, IOParameters, SingleRPUConfig, UpdateParameters
+from ohmgrad.presets import build_config
 
 Knobs = Mapping[str, float]
 """Values of the tuned settings by name."""
@@ -70,31 +60,31 @@ TRANSFER: Space = {"transfer_every": Choice((1, 2, 5, 10)), "transfer_lr": LogRa
 GAMMA: Space = {"gamma": LogRange(0.05, 1.0)}
 
 
-def _compound(kind: Any) -> Callable[[Any, Knobs], Any]:
-    """A two-array rule of a kind; all kinds give the four settings the same meaning."""
+def _two_arrays(rule: str, **fields: Any) -> Callable[[Any, Knobs], Any]:
+    """A rule of two arrays by its name; all of them give the four settings the same meaning."""
 
     def build(device: Any, knobs: Knobs) -> Any:
         gamma = float(knobs.get("gamma", 0.0))
         # Rules with a buffer multiply the gain by gamma (if it is not 0), TTv1 does not.
-        shrinks = gamma > 0.0 and kind is not TransferCompound
-        return UnitCellRPUConfig(
-            device=kind(
-                unit_cell_devices=[device, device.replaced()],
-                gamma=gamma,
-                fast_lr=1.0,
-                scale_fast_lr=True,
-                transfer_every=float(knobs["transfer_every"]),
-                units_in_mbatch=False,
-                transfer_lr=knobs["transfer_lr"] / (gamma if shrinks else 1.0),
-                scale_transfer_lr=False,
-                # A transfer reads one cell per line, at full scale: nothing to manage.
-                transfer_forward=IOParameters(
-                    noise_management=NoiseManagementType.NONE, bound_management=BoundManagementType.NONE
-                ),
-            )
+        shrinks = gamma > 0.0 and rule != "ttv1"
+        return build_config(
+            rule,
+            device,
+            up_parameters=UpdateParameters,
+            gamma=gamma,
+            fast_lr=1.0,
+            scale_fast_lr=True,
+            transfer_every=float(knobs["transfer_every"]),
+            units_in_mbatch=False,
+            transfer_lr=knobs["transfer_lr"] / (gamma if shrinks else 1.0),
+            scale_transfer_lr=False,
+            **fields,
         )
 
     return build
+
+
+_BUFFERED = {"auto_scale": False}  # the learning rate of A is tuned instead
 
 
 def _floating_point(device: Any, knobs: Knobs) -> Any:
@@ -107,13 +97,13 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("fp", "floating point", _floating_point, LR, arrays=0),
-        Recipe("sgd", "analog SGD", lambda device, knobs: SingleRPUConfig(device=device), LR, arrays=1),
-        Recipe("ttv1", "TTv1", _compound(TransferCompound), {**LR, **TRANSFER}),
-        Recipe("rl", "residual learning", _compound(TransferCompound), {**LR, **TRANSFER, **GAMMA}),
-        Recipe("ttv2", "TTv2", _compound(BufferedTransferCompound), {**LR, **TRANSFER}),
-        Recipe("ttv3", "TTv3", _compound(ChoppedTransferCompound), {**LR, **TRANSFER}),
-        Recipe("rttv3", "residual TTv3", _compound(ChoppedTransferCompound), {**LR, **TRANSFER, **GAMMA}),
-        Recipe("ttv4", "TTv4", _compound(DynamicTransferCompound), {**LR, **TRANSFER}),
+        Recipe("sgd", "analog SGD", lambda device, knobs: build_config("sgd", device), LR, arrays=1),
+        Recipe("ttv1", "TTv1", _two_arrays("ttv1"), {**LR, **TRANSFER}),
+        Recipe("rl", "residual learning", _two_arrays("ttv1"), {**LR, **TRANSFER, **GAMMA}),
+        Recipe("ttv2", "TTv2", _two_arrays("ttv2", momentum=0.1, **_BUFFERED), {**LR, **TRANSFER}),
+        Recipe("ttv3", "TTv3", _two_arrays("ttv3", **_BUFFERED), {**LR, **TRANSFER}),
+        Recipe("rttv3", "residual TTv3", _two_arrays("ttv3", **_BUFFERED), {**LR, **TRANSFER, **GAMMA}),
+        Recipe("ttv4", "TTv4", _two_arrays("ttv4", **_BUFFERED), {**LR, **TRANSFER}),
     )
 }
 """Every algorithm by name, in the order of its history."""
