@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ohmgrad.configs import RuntimeParameter, SingleRPUConfig, UpdateParameters
+from ohmgrad.configs import PulseType, RuntimeParameter, SingleRPUConfig, UpdateParameters
 from ohmgrad.nn import AnalogLinear
 
 POINTS = 80
@@ -59,7 +59,9 @@ class Row:
     """A row of new cells; trains of one slot at full probability deliver exactly one pulse for each sample."""
 
     def __init__(self, device: Any, cells: int, implementation: Literal["auto", "reference"] = "auto") -> None:
-        update = UpdateParameters(desired_bl=1, update_management=False, update_bl_management=False)
+        # The reference takes long to draw trains; a count of one pulse is the same without drawing.
+        kind = PulseType.DETERMINISTIC_IMPLICIT if implementation == "reference" else PulseType.STOCHASTIC_COMPRESSED
+        update = UpdateParameters(desired_bl=1, update_management=False, update_bl_management=False, pulse_type=kind)
         config = SingleRPUConfig(device=device, update=update, runtime=RuntimeParameter(implementation=implementation))
         self.tile = AnalogLinear(cells, 1, bias=False, rpu_config=config).tile
         self.tile.set_weights(torch.zeros(1, cells))
