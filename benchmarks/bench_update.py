@@ -25,9 +25,32 @@ from ohmgrad.configs import (
     UnitCellRPUConfig,
     UpdateParameters,
 )
+from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.tile import AnalogTile
+from ohmgrad.words import clip, exp, power, where
 
 GRANULARITY = 1e-4  # small steps, so that no cell sits at a bound while it is measured
+
+
+class FadingDevice(PulsedDevice):
+    """Soft bounds whose steps also fall off exponentially."""
+
+    @staticmethod
+    def law(w, up, noise, dwmin_up, dwmin_down, min_bound, max_bound, dw_min_std):
+        room = 1.0 - w / where(up, max_bound, min_bound)
+        step = where(up, dwmin_up, -dwmin_down) * room * exp(-0.5 * where(up, w, -w))
+        return clip(w + step * (1.0 + dw_min_std * noise), min_bound, max_bound)
+
+
+class CurvedDevice(PulsedDevice):
+    """Soft bounds whose steps fall off with a power of the room that is left."""
+
+    @staticmethod
+    def law(w, up, noise, dwmin_up, dwmin_down, min_bound, max_bound, dw_min_std):
+        room = 1.0 - w / where(up, max_bound, min_bound)
+        step = where(up, dwmin_up, -dwmin_down) * power(room, 1.5)
+        return clip(w + step * (1.0 + dw_min_std * noise), min_bound, max_bound)
+
 
 DEVICES = {
     "ideal": IdealDevice(),
@@ -35,6 +58,8 @@ DEVICES = {
     "linear_step": LinearStepDevice(dw_min=GRANULARITY, gamma_up=0.3, gamma_down=0.3),
     "soft_bounds": SoftBoundsDevice(dw_min=GRANULARITY),
     "soft_bounds_without_noise": SoftBoundsDevice(dw_min=GRANULARITY, dw_min_std=0.0),
+    "soft_bounds_with_exp": FadingDevice(dw_min=GRANULARITY),
+    "soft_bounds_with_power": CurvedDevice(dw_min=GRANULARITY),
     "soft_bounds_with_write_noise": SoftBoundsDevice(dw_min=GRANULARITY, write_noise_std=1.0),
 }
 RULES = {

@@ -52,6 +52,7 @@ PROOFS: dict[str, list[str]] = {
     ],
     "granularity of `ExpStepDevice`": [
         "devices/test_laws.py::test_the_mean_pulse_of_an_exponential_device_is_the_mean_of_both_directions",
+        "devices/test_decisions.py::test_measured_exponential_devices_are_counted_in_mean_steps_of_both_directions",
     ],
     "stuck cells": [
         "devices/test_sampling.py::test_stuck_cells_lie_in_their_range_and_never_move",
@@ -169,6 +170,12 @@ PROOFS: dict[str, list[str]] = {
     "`up_parameters` of `build_config`": [
         "presets/test_presets.py::test_build_config_copies_what_it_is_given",
         "presets/test_presets.py::test_build_config_knows_every_name_of_a_rule",
+        "presets/test_presets.py::test_transfers_of_buffered_rules_write_single_pulses_unless_told_otherwise",
+    ],
+    "`build_config`": ["presets/test_presets.py::test_several_devices_may_share_a_weight_under_sgd_only"],
+    "a preset such as `TTv2EcRamPreset`": [
+        "presets/test_presets.py::test_a_preset_gives_a_new_configuration_every_time",
+        "presets/test_presets.py::test_a_measured_device_can_be_changed_copied_and_pickled",
     ],
     # Cells of several devices
     "setting weights": [

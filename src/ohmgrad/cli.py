@@ -1,4 +1,4 @@
-"""The command line: ``ohmgrad compare`` and ``ohmgrad tune``."""
+"""The command line: ``ohmgrad compare``, ``ohmgrad tune`` and ``ohmgrad devices``."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+devices_app = typer.Typer(rich_markup_mode=None)
+app.add_typer(devices_app, name="devices")
 DEFAULTS = Setting()
 
 
@@ -168,6 +170,37 @@ def tune(
         raise typer.Exit(130) from None
     show.show_search(search, console)
     console.print(f"all trials: {out}", highlight=False, soft_wrap=True)
+
+
+@devices_app.callback(invoke_without_command=True)
+def devices(context: typer.Context) -> None:
+    """List the devices and the configurations that come with the package, or show one."""
+    if context.invoked_subcommand is None:
+        from rich.console import Console
+
+        from ohmgrad.lab.device_tables import show_devices
+
+        show_devices(Console())
+
+
+@devices_app.command(name="show")
+def show_one(
+    name: Annotated[str, typer.Argument(help="A class, a measured device, a configuration, or your module:Class.")],
+    cells: Annotated[Any, _option("cells", "Sampled cells that are drawn", default=5)] = 5,
+    out: Annotated[Path, typer.Option(help="Folder of the picture.")] = Path("ohmgrad-devices"),
+) -> None:
+    """Print the parameters of a device, and draw how its cells answer to pulses."""
+    from rich.console import Console
+
+    from ohmgrad.lab.catalogue import find
+    from ohmgrad.lab.device_tables import show_device
+    from ohmgrad.lab.plots import draw_device
+
+    entry, console = find(name), Console()
+    show_device(entry, console)
+    with console.status("sending pulses and drawing"):
+        path = draw_device(entry, cells, out)
+    console.print(f"picture: {path}", highlight=False, soft_wrap=True)
 
 
 def _timed(search: tuning.Search) -> Callable[[Any, dict[str, Any]], None]:

@@ -53,7 +53,7 @@ def sqrt(a: Tensor | float) -> Tensor:
 
 
 def power(a: Tensor | float, b: Tensor | float) -> Tensor:
-    """``a`` to the power of ``b``."""
+    """``a`` to the power of ``b``; NaN if ``a`` is negative and ``b`` is not a whole number."""
     return torch.pow(_tensor(a), _tensor(b))
 
 

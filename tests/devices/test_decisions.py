@@ -9,6 +9,7 @@ import torch
 
 from builders import steady
 from ohmgrad.configs import SingleRPUConfig, SoftBoundsDevice, SoftBoundsPmaxDevice
+from ohmgrad.presets import PCMPresetDevice, ReRamESPresetDevice
 from ohmgrad.tile import AnalogTile
 
 
@@ -53,3 +54,8 @@ def test_write_noise_of_a_loaded_tile_does_not_become_its_memory() -> None:
     assert torch.equal(loaded.get_hidden_parameters()["persistent_weights"], persistent)
     assert torch.equal(loaded.get_weights(), tile.get_weights())
     assert (loaded.get_weights() != persistent).all()
+
+
+def test_measured_exponential_devices_are_counted_in_mean_steps_of_both_directions() -> None:
+    assert ReRamESPresetDevice().weight_granularity == pytest.approx(0.00174, abs=5e-6)
+    assert PCMPresetDevice().weight_granularity == pytest.approx(0.157, abs=5e-4)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from torch import Tensor
 from builders import RULES, perfect, rule
 from ohmgrad import words
 from ohmgrad.configs import ConstantStepDevice, PulsedDevice, SingleRPUConfig
-from ohmgrad.engine import replay_cpu
+from ohmgrad.engine import elementary, random, replay_cpu
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.fingerprint import fingerprint
+from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.errors import ConfigError
 from ohmgrad.tile import AnalogTile
 from ohmgrad.words import absolute, clip, exp, floor, interpolate, log, maximum, minimum, power, sqrt, where
@@ -263,6 +264,22 @@ def test_a_changed_constant_of_a_module_changes_its_name(monkeypatch: pytest.Mon
     assert fingerprint(replay_cpu) == before
     monkeypatch.setattr(replay_cpu, "BLOCK", 64)
     assert fingerprint(replay_cpu) != before
+
+
+@pytest.mark.parametrize("module", [elementary, random])
+def test_a_changed_constant_of_what_laws_are_made_of_changes_the_kernel(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content() -> str:
+        def kernel(w):
+            return w
+
+        return compile_kernel(kernel, replay_cpu.__name__)._cache.content
+
+    before = content()
+    assert content() == before
+    monkeypatch.setattr(module, "_LN2_LOW" if module is elementary else "ROUNDS", 8)
+    assert content() != before
 
 
 TWO_KERNELS = """

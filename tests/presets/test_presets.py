@@ -294,6 +294,16 @@ def test_build_config_copies_what_it_is_given() -> None:
     assert config.device.transfer_update.desired_bl == 7
 
 
+@pytest.mark.parametrize("name", ["ttv2", "ttv3", "ttv4"])
+def test_transfers_of_buffered_rules_write_single_pulses_unless_told_otherwise(name: str) -> None:
+    asked = UpdateParameters(desired_bl=7)
+    config = build_config(name, SoftBoundsDevice, IOParameters, asked)
+    assert config.update == asked
+    assert config.device.transfer_update.desired_bl == 1
+    told = build_config(name, SoftBoundsDevice, IOParameters, asked, transfer_update=UpdateParameters(desired_bl=3))
+    assert told.device.transfer_update.desired_bl == 3
+
+
 def test_several_devices_may_share_a_weight_under_sgd_only() -> None:
     config = build_config("sgd", lambda: SoftBoundsDevice(dw_min=0.02), n_devices=3, construction_seed=5)
     assert isinstance(config, UnitCellRPUConfig)
@@ -301,6 +311,60 @@ def test_several_devices_may_share_a_weight_under_sgd_only() -> None:
     assert config.device.construction_seed == 5
     with pytest.raises(ConfigError, match="n_devices = 3: TTv1 has a number of devices of its own"):
         build_config("ttv1", SoftBoundsDevice, n_devices=3)
+
+
+@pytest.mark.parametrize("algorithm", ["sgd", "ttv1", "mp"])
+def test_what_a_function_returns_is_copied_too(algorithm: str) -> None:
+    device, io, up = SoftBoundsDevice(dw_min=0.01), IOParameters(), UpdateParameters()
+    config = build_config(algorithm, lambda: device, lambda: io, lambda: up)
+    for part in (config.forward, config.backward):
+        part.out_noise = 0.5
+    config.update.desired_bl = 9
+    cell = config.device
+    devices = {"sgd": lambda: [cell], "ttv1": lambda: cell.unit_cell_devices, "mp": lambda: [cell.device]}[algorithm]()
+    for number, one in enumerate(devices):
+        one.dw_min = 0.1 + number
+    assert [one.dw_min for one in devices] == [0.1 + number for number in range(len(devices))]
+    assert (device, io, up) == (SoftBoundsDevice(dw_min=0.01), IOParameters(), UpdateParameters())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields", "message"),
+    [
+        (("ttv2", "SoftBoundsDevice"), {}, r"device = 'SoftBoundsDevice'\. Give a device or a cell"),
+        (("sgd", None), {}, r"device = None\. Give a device or a cell"),
+        (("mp", lambda: 3), {}, r"device = 3\. Give a device or a cell"),
+        (("ttv1", TransferCompound), {}, r"device = TransferCompound\. Give a device or a cell"),
+        (("ttv3", presets.ReRamESPreset), {}, r"device = SingleRPUConfig\. Give a device or a cell"),
+        (("ttv3", SoftBoundsDevice, UpdateParameters), {}, r"io_parameters = UpdateParameters\. Give IOParameters"),
+        (("ttv3", SoftBoundsDevice, None), {}, r"io_parameters = None\. Give IOParameters"),
+        (("ttv3", SoftBoundsDevice, IOParameters, 31), {}, r"up_parameters = 31\. Give UpdateParameters"),
+        (("sgd", SoftBoundsDevice), {"n_devices": 0}, r"n_devices = 0\. Give a whole number from 1"),
+        (("sgd", SoftBoundsDevice), {"n_devices": 2.0}, r"n_devices = 2\.0\. Give a whole number from 1"),
+        (("ttv1", SoftBoundsDevice), {"n_devices": True}, r"n_devices = True\. Give a whole number from 1"),
+        (("ttv1", SoftBoundsDevice), {"unit_cell_devices": []}, "makes unit_cell_devices from its argument device"),
+        (("ttv1", SoftBoundsDevice), {"construction_seed": -1}, "construction_seed = -1"),
+        (("qqqq", SoftBoundsDevice), {}, r"no learning rule 'qqqq'\. There are: sgd"),
+        ((None, SoftBoundsDevice), {}, "no learning rule None"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_with_the_remedy(
+    arguments: tuple[Any, ...], fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_config(*arguments, **fields)
+
+
+@pytest.mark.parametrize("table", [DEVICES, CONFIGS, presets.ALGORITHMS], ids=["devices", "configs", "algorithms"])
+def test_entries_of_the_tables_can_be_counted_compared_and_pickled(table: dict[str, Any]) -> None:
+    assert len(set(table.values())) == len(table)
+    for entry in table.values():
+        assert pickle.loads(pickle.dumps(entry)) == copy.deepcopy(entry) == entry
+
+
+def test_a_field_that_a_configuration_lacks_is_refused_and_the_nearest_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"no field 'foward'.*'forward'"):
+        CONFIGS["TTv2EcRamPreset"](foward=IOParameters())
 
 
 def test_mistakes_name_the_nearest() -> None:

@@ -27,9 +27,11 @@ def _bound(value: Any, whole_numbers: bool) -> Any:
 
 
 def _translate(value: Any, whole_numbers: bool) -> Any:
-    from ohmgrad.engine.words_cpu import TRANSLATION
+    from ohmgrad.engine.words_cpu import COMPOSED, TRANSLATION
 
     if isinstance(value, types.FunctionType):
+        if value in COMPOSED:
+            return compile_function(COMPOSED[value])
         return TRANSLATION[value] if value in TRANSLATION else compile_function(value, whole_numbers)
     if isinstance(value, (list, tuple)) and value and all(isinstance(item, (int, float)) for item in value):
         return np.array(value, np.float32)  # a table, for interpolate

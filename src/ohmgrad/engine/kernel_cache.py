@@ -27,10 +27,11 @@ def compile_kernel(function: Callable[..., Any], home: str, *parts: Any) -> Any:
     import llvmlite
     import numba
 
-    from ohmgrad.engine import compiler, random, words_cpu
+    from ohmgrad.engine import compiler, elementary, random, words_cpu
 
     versions = (numba.__version__, llvmlite.__version__, sys.version)
-    content = fingerprint(compiler, random, words_cpu, sys.modules[home], function.__name__, *versions, *parts)
+    modules = (compiler, elementary, random, words_cpu, sys.modules[home])
+    content = fingerprint(*modules, function.__name__, *versions, *parts)
     dispatcher = numba.njit(named(function, content), error_model="numpy", nogil=True)
     dispatcher._cache = _DiskCache(content)
     return dispatcher

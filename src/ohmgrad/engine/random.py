@@ -9,11 +9,10 @@ J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
 from __future__ import annotations
 
+from ohmgrad.engine.elementary import split
 from ohmgrad.words import (
     absolute,
     add_wrapped,
-    bits_of,
-    float_of,
     int32,
     maximum,
     multiply_high,
@@ -29,9 +28,6 @@ ROUNDS = 7
 
 _MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 _WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
-
-_SQRT_HALF_BITS = 0x3F3504F3
-_MANTISSA = 0x7FFFFF
 
 
 def philox(c0, c1, c2, c3, k0, k1, rounds=ROUNDS):  # type: ignore[no-untyped-def]
@@ -51,9 +47,7 @@ def uniform(word):  # type: ignore[no-untyped-def]
 
 def negative_log(u):  # type: ignore[no-untyped-def]
     """``-ln u`` for u in (0, 1], to 1e-7: exponent times ln 2 plus a polynomial on [sqrt(1/2), sqrt(2))."""
-    shifted = int32(bits_of(u) - _SQRT_HALF_BITS)
-    exponent = to_float(int32(shifted >> 23))
-    f = float_of(int32((shifted & _MANTISSA) + _SQRT_HALF_BITS)) - 1.0
+    exponent, f = split(u)
     p = f * 0.0872224329 - 0.143667882
     p = p * f + 0.14952283
     p = p * f - 0.165624019

@@ -1,4 +1,7 @@
-"""The vocabulary of :mod:`ohmgrad.words` for the processor, compiled by Numba in single precision."""
+"""The vocabulary of :mod:`ohmgrad.words` for the processor, compiled by Numba in single precision.
+
+What the processor has no instruction for is made of the other words in :mod:`ohmgrad.engine.elementary`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from ohmgrad import words
+from ohmgrad.engine import elementary
 
 _word = njit(error_model="numpy", nogil=True, forceinline=True)
 
@@ -31,23 +35,8 @@ def maximum(a, b):  # type: ignore[no-untyped-def]
 
 
 @_word
-def exp(a):  # type: ignore[no-untyped-def]
-    return math.exp(a)
-
-
-@_word
-def log(a):  # type: ignore[no-untyped-def]
-    return math.log(a)
-
-
-@_word
 def sqrt(a):  # type: ignore[no-untyped-def]
     return math.sqrt(a)
-
-
-@_word
-def power(a, b):  # type: ignore[no-untyped-def]
-    return a**b
 
 
 @_word
@@ -139,5 +128,10 @@ def round_even(context: Any, value: Any) -> Any:
     return types.float32(types.float32), build
 
 
-TRANSLATION = {word: globals()[word.__name__] for word in (*words.LAW_WORDS, *words.ENGINE_WORDS)}
-"""Each word of :mod:`ohmgrad.words` and its version for the processor."""
+COMPOSED: dict[Any, Any] = {words.exp: elementary.exp, words.log: elementary.log, words.power: elementary.power}
+"""The words that are made of others, to be compiled like any helper function of a law."""
+
+TRANSLATION = {
+    word: globals()[word.__name__] for word in (*words.LAW_WORDS, *words.ENGINE_WORDS) if word not in COMPOSED
+}
+"""Each other word of :mod:`ohmgrad.words` and its version for the processor."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ohmgrad.configs import SingleRPUConfig, UpdateParameters
+from ohmgrad.configs import RuntimeParameter, SingleRPUConfig, UpdateParameters
 from ohmgrad.nn import AnalogLinear
 
 POINTS = 80
@@ -42,7 +42,7 @@ def measure_response(device: Any, cells: int, seed: int = 0) -> Response:
     """Send pulses to a row of ``cells`` new cells of a device; one and a half times its number of states in a train."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        row = _Row(device, cells)
+        row = Row(device, cells)
     each = max(1, round(1.5 * device.num_states / POINTS))
     steps = max(2, round(1.5 * device.num_states) // each)
     trains = [row.weights()]
@@ -55,15 +55,19 @@ def measure_response(device: Any, cells: int, seed: int = 0) -> Response:
     return Response(each, steps * each, torch.stack(trains), torch.stack(pairs))
 
 
-class _Row:
-    """A row of cells; trains of one slot at full probability deliver exactly one pulse for each sample."""
+class Row:
+    """A row of new cells; trains of one slot at full probability deliver exactly one pulse for each sample."""
 
-    def __init__(self, device: Any, cells: int) -> None:
+    def __init__(self, device: Any, cells: int, implementation: Literal["auto", "reference"] = "auto") -> None:
         update = UpdateParameters(desired_bl=1, update_management=False, update_bl_management=False)
-        config = SingleRPUConfig(device=device, update=update)
+        config = SingleRPUConfig(device=device, update=update, runtime=RuntimeParameter(implementation=implementation))
         self.tile = AnalogLinear(cells, 1, bias=False, rpu_config=config).tile
         self.tile.set_weights(torch.zeros(1, cells))
         self.tile.set_learning_rate(device.weight_granularity)
+
+    def set(self, weights: Tensor) -> None:
+        """Set the weight of every cell, [cells]."""
+        self.tile.set_weights(weights.reshape(1, -1))
 
     def send(self, gradients: list[float]) -> Tensor:
         """Send one pulse for each gradient, upwards if it is negative; gives the weights after them."""
@@ -71,5 +75,19 @@ class _Row:
         return self.weights()
 
     def weights(self) -> Tensor:
-        """The weight of every cell, [cells]."""
+        """The weight of every cell as it is read, [cells]."""
         return self.tile.get_weights().reshape(-1)
+
+    def stored(self) -> Tensor:
+        """What pulses move, [cells]: the weight without write noise."""
+        return self.tile.get_hidden_parameters().get("persistent_weights", self.tile.get_weights()).reshape(-1)
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Parameters of the cells by name, each [cells]."""
+        hidden = self.tile.get_hidden_parameters()
+        return {name: hidden[name].reshape(-1) for name in hidden if name != "persistent_weights"}
+
+    def assume(self, parameters: dict[str, Tensor]) -> None:
+        """Give the cells other parameters, each [cells]."""
+        hidden = self.tile.get_hidden_parameters()
+        self.tile.set_hidden_parameters(hidden | {name: value.reshape(1, -1) for name, value in parameters.items()})

@@ -93,6 +93,7 @@ RULES: dict[str, Rule] = {
     "batch_size": Number(int, 1, 1000),
     "workers": Number(int, 1, 256),
     "trials": Number(int, 1, 10_000),
+    "cells": Number(int, 1, 100),
 }
 """The rule of every setting by name."""
 

@@ -16,6 +16,7 @@ from ohmgrad.cells.base import Cell
 from ohmgrad.cells.vector import VectorUnitCell
 from ohmgrad.configs import DigitalRankUpdateRPUConfig, RPUConfig, SingleRPUConfig, UnitCellRPUConfig
 from ohmgrad.devices.base import PulsedDevice
+from ohmgrad.devices.ideal import IdealDevice
 from ohmgrad.engine.mvm import unmanaged
 from ohmgrad.errors import ConfigError
 from ohmgrad.parameters.base import Config
@@ -32,9 +33,9 @@ class Algorithm:
     title: str
     aliases: tuple[str, ...]
     rule: type[Config]
-    fixed: dict[str, Any] = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict, hash=False)
     """What makes the rule what it is, wherever its name is used."""
-    numbers: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, Any] = field(default_factory=dict, hash=False)
     """What is tuned to a device; these are the numbers without any preset."""
     desired_bl: int = 31
     """Longest pulse trains of the gradient, likewise."""
@@ -71,16 +72,17 @@ def algorithm_of(name: str) -> Algorithm:
     :raises ConfigError: if there is none.
     """
     names = {alias: rule for rule in _ALGORITHMS for alias in (rule.name, *rule.aliases)}
-    if (found := names.get(name.lower())) is not None:
+    given = str(name).lower()
+    if (found := names.get(given)) is not None:
         return found
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(given, names, n=1, cutoff=0.4)
     hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."
     raise ConfigError(f"There is no learning rule {name!r}. {hint}")
 
 
 def build_config(
     algorithm: str,
-    device: PulsedDevice | Cell | Callable[[], Any],
+    device: PulsedDevice | IdealDevice | Cell | Callable[[], Any],
     io_parameters: IOParameters | Callable[[], IOParameters] = IOParameters,
     up_parameters: UpdateParameters | Callable[[], UpdateParameters] | None = None,
     n_devices: int = 1,
@@ -91,41 +93,62 @@ def build_config(
 
     :param algorithm: ``"sgd"``, ``"ttv1"`` (``"tt"``, ``"tiki-taka"``), ``"ttv2"``, ``"ttv3"`` (``"c-ttv2"``,
         ``"chopped-ttv2"``), ``"ttv4"`` (``"agad"``) or ``"mp"`` (``"mixed-precision"``).
-    :param device: a device or a cell, or what makes one, such as its class; yours is copied.
+    :param device: a device or a cell, or what makes one, such as its class; yours is copied, once for each array.
     :param io_parameters: converters and noise, of the layer and of the reads of transfers (those without management).
     :param up_parameters: pulses of the gradient, and of transfers in TTv1; by default those of the rule.
     :param n_devices: with ``"sgd"``, so many devices share the weight, and a random one is pulsed.
     :param construction_seed: of the compound.
     :param fields: fields of the compound that shall differ from the definition of the rule.
-    :raises ConfigError: if there is no such rule or field.
+    :raises ConfigError: if there is no such rule or field, or something else was given than is asked for.
     """
     rule = algorithm_of(algorithm)
-    io, up = _made(io_parameters), _made(up_parameters or UpdateParameters(desired_bl=rule.desired_bl))
+    if up_parameters is None:
+        up_parameters = UpdateParameters(desired_bl=rule.desired_bl)
+    io, up = _made(io_parameters, "io_parameters"), _made(up_parameters, "up_parameters")
+    if isinstance(n_devices, bool) or not isinstance(n_devices, int) or n_devices < 1:
+        raise ConfigError(f"n_devices = {n_devices!r}. Give a whole number from 1.")
+    if "unit_cell_devices" in fields:
+        raise ConfigError("build_config makes unit_cell_devices from its argument device. Leave them out.")
     common: dict[str, Any] = {"forward": io, "backward": io.model_copy(deep=True), "update": up}
     seed = {"construction_seed": construction_seed} if construction_seed else {}
     if rule.name == "sgd":
         if n_devices == 1:
-            one = _made(device).replaced(**seed, **fields)
+            one = _made(device, "device").replaced(**seed, **fields)
             return (
                 UnitCellRPUConfig(device=one, **common)
                 if isinstance(one, Cell)
                 else SingleRPUConfig(device=one, **common)
             )
-        several = [_made(device) for _ in range(n_devices)]
+        several = [_made(device, "device") for _ in range(n_devices)]
         policy = {"update_policy": VectorUnitCellUpdatePolicy.SINGLE_RANDOM}
         return UnitCellRPUConfig(device=VectorUnitCell(unit_cell_devices=several, **policy | seed | fields), **common)
     if n_devices != 1:
         raise ConfigError(f"n_devices = {n_devices}: {rule.title} has a number of devices of its own. Leave it out.")
     given = {**rule.fixed, **rule.numbers, **seed, **fields}
     if issubclass(rule.rule, DigitalRankUpdateCell):
-        return DigitalRankUpdateRPUConfig(device=rule.rule(device=_made(device), **given), **common)
+        return DigitalRankUpdateRPUConfig(device=rule.rule(device=_made(device, "device"), **given), **common)
     given.setdefault("transfer_forward", unmanaged(io))
     if rule.rule is TransferCompound:
         given.setdefault("transfer_update", up.model_copy(deep=True))
-    compound: Any = rule.rule(unit_cell_devices=[_made(device), _made(device)], **given)
+    compound: Any = rule.rule(unit_cell_devices=[_made(device, "device") for _ in range(2)], **given)
     return UnitCellRPUConfig(device=compound, **common)
 
 
-def _made(given: Any) -> Any:
-    """A configuration of one's own, from one to copy or from what makes it."""
-    return given.model_copy(deep=True) if isinstance(given, Config) else given()
+_WANTED: dict[str, tuple[tuple[type[Config], ...], str]] = {
+    "device": ((PulsedDevice, IdealDevice, Cell), "a device or a cell of several"),
+    "io_parameters": ((IOParameters,), "IOParameters"),
+    "up_parameters": ((UpdateParameters,), "UpdateParameters"),
+}
+
+
+def _made(given: Any, name: str) -> Any:
+    """A configuration of one's own, from one to copy or from what makes it.
+
+    What a function returns is copied too: it may return the same one every time.
+    """
+    made = given() if callable(given) else given
+    kinds, wanted = _WANTED[name]
+    if not isinstance(made, kinds):
+        shown = type(made).__name__ if isinstance(made, Config) else repr(made)
+        raise ConfigError(f"{name} = {shown}. Give {wanted}, or what makes one, such as a class.")
+    return made.model_copy(deep=True)

@@ -23,7 +23,7 @@ class ConfigPreset:
     device: str
     n_devices: int = 1
     desired_bl: int = 31
-    numbers: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, Any] = field(default_factory=dict, hash=False)
     """What the device needs otherwise than the definition of the rule has it."""
 
     @property
@@ -67,6 +67,7 @@ _CHOPPED = {
     "ReRamES": (31, {"in_chop_prob": 0.01, "fast_lr": 0.5, "auto_granularity": 1000.0}),
     "ReRamSB": (31, {"in_chop_prob": 0.01, "fast_lr": 0.5, "auto_granularity": 1000.0}),
     "Capacitor": (31, {"in_chop_prob": 0.01, "fast_lr": 0.1, "auto_granularity": 1000.0}),
+    # The chance and the rate of EcRam are those that were published, though unlike those of EcRamMO.
     "EcRam": (100, {"in_chop_prob": 0.01, "fast_lr": 1.0, "auto_granularity": 500.0}),
     "EcRamMO": (100, {"in_chop_prob": 0.001, "fast_lr": 0.1, "auto_granularity": 500.0}),
     "Idealized": (100, {"in_chop_prob": 0.001, "fast_lr": 0.1, "auto_granularity": 500.0}),

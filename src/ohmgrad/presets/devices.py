@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -22,7 +22,7 @@ class DevicePreset:
 
     name: str
     base: type[PulsedDevice]
-    values: dict[str, Any]
+    values: dict[str, Any] = field(hash=False)
     what: str
     source: str
 

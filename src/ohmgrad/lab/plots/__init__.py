@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+from ohmgrad.lab.catalogue import Entry
 from ohmgrad.lab.cells import CELLS, make_cell
 from ohmgrad.lab.compare import Comparison
 from ohmgrad.lab.plots.arrays import draw_arrays
 from ohmgrad.lab.plots.curves import draw_curves
-from ohmgrad.lab.plots.response import draw_response
+from ohmgrad.lab.plots.response import draw_portrait, draw_response
+from ohmgrad.lab.portrait import portray
 from ohmgrad.lab.response import measure_response
 from ohmgrad.lab.storage import write_json
 
-__all__ = ["draw_arrays", "draw_comparison", "draw_curves", "draw_response"]
+__all__ = ["draw_arrays", "draw_comparison", "draw_curves", "draw_device", "draw_response"]
 
 CELLS_MEASURED = 400
 """Cells whose response is measured."""
@@ -37,3 +39,17 @@ def draw_comparison(comparison: Comparison) -> dict[str, Path]:
     draw_response(response, cells, device)
     write_json(folder / "device.json", response.plain())
     return pictures
+
+
+def draw_device(entry: Entry, cells: int, folder: Path) -> Path:
+    """Draw how the cells of a device answer to pulses, ``cells`` of them one by one; gives the picture."""
+    device, path = entry.device, folder / f"{entry.name}.png"
+    facts = [
+        entry.source,
+        f"{device.num_states:.0f} states",
+        f"step noise {100 * device.dw_min_std:.3g} %",
+        f"write noise {device.write_noise:.2g}, in the dots only" if device.write_noise else "",
+    ]
+    title = f"{entry.name}: response of the cells to pulses"
+    draw_portrait(portray(device, cells), title, "; ".join(filter(None, facts)), device.weight_granularity, path)
+    return path
