@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import pickle
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import torch
 
 import ohmgrad.configs
 from ohmgrad.configs import (
+    AnalogMVType,
+    BoundManagementType,
     BufferedTransferCompound,
     ChoppedTransferCompound,
     Config,
@@ -303,6 +306,14 @@ def test_a_layer_of_no_size_is_refused(size: Any) -> None:
 
 
 # Configs as objects
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(BoundManagementType, "SHIFT"), (AnalogMVType, "SPLIT_MODE"), (AnalogMVType, "BIT_WISE")],
+)
+def test_what_nothing_could_do_has_no_name(kind: type[Enum], name: str) -> None:
+    assert name not in kind.__members__
 
 
 def test_fields_stay_assignable() -> None:

@@ -310,6 +310,17 @@ def test_zero_grad_drops_what_was_kept() -> None:
     assert torch.equal(tile_of(model).get_weights(), before)
 
 
+def test_zero_grad_of_the_model_reaches_digital_gradients_only() -> None:
+    model = model_of()
+    optimizer = AnalogSGD([tile_of(model).weight], lr=0.1)
+    before = tile_of(model).get_weights()
+    backward(model)
+    assert tile_of(model).weight.grad is None
+    model.zero_grad()
+    optimizer.step()
+    assert not torch.equal(tile_of(model).get_weights(), before)
+
+
 def test_a_step_uses_up_what_was_kept() -> None:
     model = model_of()
     optimizer = AnalogSGD([tile_of(model).weight], lr=0.1)

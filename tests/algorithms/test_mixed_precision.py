@@ -490,6 +490,17 @@ def test_it_learns_a_linear_map_better_than_analog_sgd() -> None:
     assert errors["mp"] ** 0.5 < 2.0 * device.dw_min
 
 
+# What is not measured
+
+
+def test_the_share_of_zeros_is_not_measured() -> None:
+    tile = tile_of((2, 3), update=UpdateParameters(d_sparsity=True), n_x_bins=5, n_d_bins=5)
+    train(tile)
+    assert not any("sparsity" in name for name in tile.algorithm_state())
+    with pytest.raises(ConfigError, match="compute_sparsity"):
+        MixedPrecisionCompound(compute_sparsity=True)  # type: ignore[call-arg]
+
+
 # What is refused
 
 

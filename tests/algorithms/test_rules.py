@@ -674,6 +674,15 @@ def test_agad_writes_only_after_the_sweep_that_follows_its_first_phase() -> None
         assert tile.pulse_counts()[1].total.tolist() == [[max(0, sweep - 4)] * 2]
 
 
+def test_steps_of_agad_leave_its_buffer_during_the_warm_up() -> None:
+    settings: dict[str, Any] = {"in_chop_prob": 0.25, "tail_weightening": 1e-6, "forget_buffer": False}
+    tile = tile_of((1, 2), compound(DynamicTransferCompound, momentum=0.0, **settings), rate=1.0)
+    put(tile, {"hidden_weights_0": 0.025})  # a read is 2.5 steps of A, of which one is taken away
+    pass_time(tile, 2)
+    close(buffer(tile), 1.5, 1e-4)
+    assert not slow(tile).any()
+
+
 @pytest.mark.parametrize("offset", [-0.3, 0.0, 0.3])
 def test_agad_learns_the_gradient_through_any_offset(offset: float, implementation: str) -> None:
     """The symmetry point of A is at the offset: a reset leads there, but the rule does not know it."""

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from algorithms.cells import EXACT, ONE_PULSE, cell, put, tile_of
 from ohmgrad.configs import (
+    BoundManagementType,
     ConstantStepDevice,
     IOParameters,
     LinearStepDevice,
+    NoiseManagementType,
     OneSidedUnitCell,
     SoftBoundsDevice,
     TransferCompound,
@@ -22,6 +24,8 @@ from ohmgrad.configs import (
     UpdateParameters,
     VectorUnitCell,
 )
+from ohmgrad.engine.draws import Stream
+from ohmgrad.engine.mvm import mvm
 from ohmgrad.errors import ConfigError
 from ohmgrad.tile import AnalogTile
 
@@ -105,6 +109,25 @@ def test_a_refresh_takes_full_cells_back_and_keeps_their_weight(implementation: 
     torch.testing.assert_close(plus, torch.tensor([AFTER_PLUS]))
     torch.testing.assert_close(tile.get_weights(), before)
     assert tile.algorithm_state()["refresh_counter"] == 3
+
+
+def test_a_refresh_reads_all_columns_before_it_writes_any() -> None:
+    noisy = {"inp_noise": 0.1, "out_noise": 0.0, "inp_res": 0.0, "out_res": 0.0, "out_bound": 0.0}
+    unmanaged = {"noise_management": NoiseManagementType.NONE, "bound_management": BoundManagementType.NONE}
+    io = IOParameters(**noisy, **unmanaged)
+    always = {"refresh_every": 1, "refresh_upper_thres": -100.0, "refresh_lower_thres": -100.0}
+    tile = tile_of((2, 5), one_sided(refresh_forward=io, **always))
+    stored = [torch.rand(2, 5, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2)]
+    put(tile, {"hidden_weights_0": stored[0], "hidden_weights_1": stored[1]})
+    tile.update(torch.ones(1, 5), torch.zeros(1, 2))
+    # Noise on all input lines: the read of a column depends on what the others hold.
+    index, eye, draws = tile.rule.all_arrays()[0].index, torch.eye(5), tile._draws()
+    minus, plus = (
+        mvm(half, eye, io, draws, Stream.REFRESH.of(index, 8 * which), torch.arange(5)).t()
+        for which, half in enumerate(stored)
+    )
+    assert (plus - stored[1]).abs().max() > 0.05
+    torch.testing.assert_close(tile.get_weights(), plus - minus)
 
 
 def test_a_refresh_reads_each_half_through_its_own_circuits() -> None:

@@ -166,6 +166,14 @@ def test_the_halves_of_a_one_sided_cell_share_the_counts_by_sign(kind: PulseType
     assert not plus.down.any()
 
 
+@BY_IMPLEMENTATION
+@BY_TYPE
+def test_trains_that_are_not_fixed_saturate_at_their_own_length(kind: PulseType, implementation: str) -> None:
+    longer = {"desired_bl": 31, "fixed_bl": False, "update_bl_management": False, "pulse_type": kind}
+    assert counted(X, D, 1.0, implementation, **longer) == [100, -200]  # of 1000 slots
+    assert counted(X, 10.0 * D, 1.0, implementation, **longer) == [500, -1000]
+
+
 def test_the_share_of_zeros_in_the_gradient_is_averaged_if_asked_for() -> None:
     device = ChoppedTransferCompound(unit_cell_devices=[SoftBoundsDevice()] * 2, auto_momentum=0.5)
     tile = tile_of(device, (4, 2), UpdateParameters(d_sparsity=True))
@@ -176,3 +184,12 @@ def test_the_share_of_zeros_in_the_gradient_is_averaged_if_asked_for() -> None:
     silent = tile_of(device, (4, 2), UpdateParameters())
     silent.update(torch.ones(1, 2), torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
     assert float(silent.algorithm_state()["d_sparsity"]) == 0.0
+
+
+def test_a_vector_of_zeros_is_all_zeros() -> None:
+    device = ChoppedTransferCompound(unit_cell_devices=[SoftBoundsDevice()] * 2, auto_momentum=0.5)
+    tile = tile_of(device, (4, 2), UpdateParameters(d_sparsity=True))
+    tile.update(torch.ones(1, 2), torch.zeros(1, 4))
+    assert float(tile.algorithm_state()["d_sparsity"]) == 1.0
+    tile.update(torch.ones(1, 2), torch.ones(1, 4))  # a vector without a zero is left out
+    assert float(tile.algorithm_state()["d_sparsity"]) == 1.0

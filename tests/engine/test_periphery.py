@@ -12,7 +12,7 @@ from ohmgrad.configs import ConstantStepDevice, IOParameters, SingleRPUConfig
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.mvm import mvm
 from ohmgrad.engine.periphery import Direction, Periphery
-from ohmgrad.errors import TileError
+from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.parameters.enums import AnalogMVType
 from ohmgrad.tile import AnalogTile
 
@@ -267,3 +267,15 @@ def test_an_imperfection_that_is_switched_on_too_late_is_an_error():
     tile.rpu_config.forward.v_offset_std = 0.1
     with pytest.raises(TileError, match=r"v_offset was not drawn.*Make a new tile"):
         tile.forward(torch.ones(1, 4))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "inp_noise", "out_noise", "out_noise_std", "w_noise", "ir_drop", "out_nonlinearity", "out_nonlinearity_std",
+        "slope_calibration", "v_offset_std", "r_series", "w_read_asymmetry_dtod",
+    ],
+)  # fmt: skip
+def test_no_strength_is_negative(name):
+    with pytest.raises(ConfigError, match=rf"IOParameters\.{name} = -0\.1"):
+        IOParameters(**{name: -0.1})

@@ -294,6 +294,16 @@ def test_build_config_copies_what_it_is_given() -> None:
     assert config.device.transfer_update.desired_bl == 7
 
 
+@pytest.mark.parametrize("name", ["ttv2", "ttv3", "ttv4"])
+def test_transfers_of_buffered_rules_write_single_pulses_unless_told_otherwise(name: str) -> None:
+    asked = UpdateParameters(desired_bl=7)
+    config = build_config(name, SoftBoundsDevice, IOParameters, asked)
+    assert config.update == asked
+    assert config.device.transfer_update.desired_bl == 1
+    told = build_config(name, SoftBoundsDevice, IOParameters, asked, transfer_update=UpdateParameters(desired_bl=3))
+    assert told.device.transfer_update.desired_bl == 3
+
+
 def test_several_devices_may_share_a_weight_under_sgd_only() -> None:
     config = build_config("sgd", lambda: SoftBoundsDevice(dw_min=0.02), n_devices=3, construction_seed=5)
     assert isinstance(config, UnitCellRPUConfig)
