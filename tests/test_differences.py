@@ -211,11 +211,6 @@ PROOFS: dict[str, list[str]] = {
         "nn/test_linear.py::test_a_perfect_product_clips_nothing",
         "nn/test_linear.py::test_the_weights_learn_from_the_whole_gradient",
     ],
-    "gradient of a clipped output": [
-        "nn/test_linear.py::test_no_gradient_comes_back_from_an_output_that_was_clipped",
-        "nn/test_linear.py::test_an_output_that_bound_management_saved_gives_its_gradient",
-        "nn/test_linear.py::test_the_weights_learn_from_the_whole_gradient",
-    ],
     "worst-case bound management": [
         "engine/test_mvm.py::test_the_second_try_of_the_worst_case_takes_the_scale_that_should_suffice",
         "engine/test_mvm.py::test_the_worst_case_suits_every_noise_management",
