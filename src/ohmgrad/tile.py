@@ -62,14 +62,7 @@ class AnalogTile(nn.Module):
         for name, size in (("out_size", out_size), ("in_size", in_size)):
             if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
                 raise ConfigError(f"AnalogTile: {name} = {size!r}. Give a whole number of at least 1.")
-        config = SingleRPUConfig() if rpu_config is None else rpu_config
-        if not isinstance(config, (TileConfig, FloatingPointRPUConfig)):
-            raise ConfigError(
-                f"AnalogTile: rpu_config is a {type(config).__name__}."
-                " Wrap a device in SingleRPUConfig(device=...), a compound in UnitCellRPUConfig(device=...),"
-                " and a rule with a digital gradient in DigitalRankUpdateRPUConfig(device=...)."
-            )
-        self.rpu_config: RPUConfig = config.model_copy(deep=True)
+        self.rpu_config: RPUConfig = checked_config(rpu_config).model_copy(deep=True)
         check_io(self.rpu_config.forward, "forward")
         check_io(self.rpu_config.backward, "backward")
         self.out_size, self.in_size, self.has_bias = out_size, in_size, has_bias
@@ -401,6 +394,22 @@ class AnalogTile(nn.Module):
         super().__setstate__(state)
         watch_optimizers()
         self._show()
+
+
+def checked_config(config: RPUConfig | None) -> RPUConfig:
+    """The configuration of a tile, the default if there is none.
+
+    :raises ConfigError: if it is something else, such as a device.
+    """
+    config = SingleRPUConfig() if config is None else config
+    if not isinstance(config, (TileConfig, FloatingPointRPUConfig)):
+        given = config.__name__ if isinstance(config, type) else type(config).__name__
+        raise ConfigError(
+            f"AnalogTile: rpu_config is a {given}."
+            " Wrap a device in SingleRPUConfig(device=...), a compound in UnitCellRPUConfig(device=...),"
+            " and a rule with a digital gradient in DigitalRankUpdateRPUConfig(device=...)."
+        )
+    return config
 
 
 def _copies(values: OrderedDict[str, Tensor]) -> OrderedDict[str, Tensor]:

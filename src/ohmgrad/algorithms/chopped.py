@@ -101,6 +101,12 @@ class ChoppedTransferCompound(BufferedTransferCompound):
             self.transfer_every >= 0.0 or not self.units_in_mbatch,
             f"{name}.transfer_every = {self.transfer_every} (automatic) counts vectors. Set units_in_mbatch=False.",
         )
+        states = float(self.unit_cell_devices[0].num_states)
+        require(
+            self.transfer_every >= 0.0 or math.isfinite(states),
+            f"{name}.transfer_every = {self.transfer_every} (automatic) follows from the number of states of the fast"
+            f" device, which is {states:g}. Give finite bounds, or a period.",
+        )
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
@@ -98,10 +99,6 @@ class PulsedDevice(Config):
     count_pulses: bool = True
     """Without effect: pulses are always counted (the field serves existing configurations)."""
 
-    def derived(self) -> dict[str, float]:
-        """Fields whose values follow from other fields, by name. They cannot be given."""
-        return {}
-
     @model_validator(mode="after")
     def _derive(self) -> PulsedDevice:
         for name, value in self.derived().items():
@@ -132,6 +129,11 @@ class PulsedDevice(Config):
 
     def check(self) -> None:
         """Raise :class:`~ohmgrad.errors.ConfigError` if the fields do not fit together."""
+        require(
+            0.0 < self.weight_granularity < math.inf,
+            f"{type(self).__name__}: pulses would be counted in steps of {self.weight_granularity:g}, the mean step"
+            " near weight 0. Give fields that make it positive and finite.",
+        )
 
     def sample(self, draw: Sampler) -> dict[str, Tensor]:
         """Draw the parameters of every cell.
@@ -202,6 +204,7 @@ class PulsedDevice(Config):
 
 
 _EXCHANGED = {"max_bound": "min_bound", "w_max": "w_min"}
+_SWAPPED = {"w_max_dtod": "w_min_dtod"}
 _NEGATED = ("reset", "reset_bias", "reference", "reference_mean")
 
 
@@ -212,9 +215,11 @@ def _mirrored_values(values: Any) -> dict[str, Any]:
     for name, other in _EXCHANGED.items():
         if name in named:
             mirrored |= {name: -named[other], other: -named[name]}
-    for name in named:
-        other = name.removesuffix("_up") + "_down"
-        if name.endswith("_up") and other in named:
+    pairs = dict(_SWAPPED)
+    pairs |= {name: name.removesuffix("_up") + "_down" for name in named if name.endswith("_up")}
+    pairs |= {name: name.removesuffix("_up_dtod") + "_down_dtod" for name in named if name.endswith("_up_dtod")}
+    for name, other in pairs.items():
+        if name in named and other in named:
             mirrored |= {name: named[other], other: named[name]}
     return mirrored
 

@@ -48,6 +48,7 @@ class LinearDevice(WriteNoiseDevice):
 
     def check(self) -> None:
         """Reversed slopes need multiplicative noise."""
+        super().check()
         require(
             self.mult_noise or not (self.reverse_up or self.reverse_down),
             f"{type(self).__name__}: reverse_up and reverse_down need mult_noise=True, which is False.",

@@ -31,7 +31,6 @@ class PiecewiseStepDevice(WriteNoiseDevice):
 
     def check(self) -> None:
         """See :meth:`PulsedDevice.check`."""
-        super().check()
         up, down = len(self.piecewise_up), len(self.piecewise_down)
         require(
             up == down > 0,
@@ -42,6 +41,7 @@ class PiecewiseStepDevice(WriteNoiseDevice):
             f"{type(self).__name__}.piecewise_up is {self.weight_granularity / self.dw_min:g} at its middle node, which"
             " the pulse generator counts with. Give a positive number there.",
         )
+        super().check()
 
     @staticmethod
     def law(  # type: ignore[no-untyped-def]

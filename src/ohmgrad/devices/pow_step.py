@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ohmgrad.devices.base import PulsedDevice, Sampler, WriteNoiseDevice
@@ -25,7 +26,7 @@ def _pulse(g, up, noise, dwmin_up, dwmin_down, min_bound, max_bound, gamma_up, g
 class PowerDevice(PulsedDevice):
     """What PowStep and PowStepReference share: exponents and their sampling."""
 
-    pow_gamma: float = 1.0
+    pow_gamma: float = Field(default=1.0, ge=0.0)
     r"""Mean exponent :math:`\gamma`."""
     pow_gamma_dtod: float = 0.1
     """Variation of the exponent."""

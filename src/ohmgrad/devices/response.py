@@ -96,14 +96,14 @@ class ExponentialResponseDevice(ResponseDevice):
     Z. Wu et al., NeurIPS 2025.
     """
 
-    gamma_res: float = Field(default=1.0, gt=0.0)
+    gamma_res: float = Field(default=1.0, ge=1e-3, le=80.0)
     r"""Steepness :math:`\gamma_{res}`."""
 
     @staticmethod
     def law(w, up, noise, dwmin_up, dwmin_down, min_bound, max_bound, dw_min_std, gamma_res):  # type: ignore[no-untyped-def]
         """One pulse."""
-        left = 1.0 - _fill(w, up, min_bound, max_bound)
-        q = (exp(gamma_res * left) - 1.0) / (exp(gamma_res) - 1.0)
+        end = exp(-gamma_res)  # numerator and denominator times this: no exponential of a large number
+        q = (exp(-gamma_res * _fill(w, up, min_bound, max_bound)) - end) / (1.0 - end)
         return _moved(w, up, q, noise, dwmin_up, dwmin_down, min_bound, max_bound, dw_min_std)
 
 

@@ -23,7 +23,7 @@ class Drifter(nn.Module):
         super().__init__()
         self.parameters_of_drift = parameters
         self.register_buffer("time", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("since", torch.zeros_like(like))
+        self.register_buffer("since", torch.zeros_like(like, dtype=torch.float64))
         self.register_buffer("start", torch.zeros_like(like))
         self.register_buffer("last", torch.full_like(like, torch.inf))  # unlike any weight
 
@@ -36,7 +36,7 @@ class Drifter(nn.Module):
         drift = self.parameters_of_drift
         self.time += delta_t / drift.t_0
         anew = (weights - self.last).abs() > drift.reset_tol
-        self.since.copy_(torch.where(anew, self.time.float(), self.since))
+        self.since.copy_(torch.where(anew, self.time, self.since))
         self.start.copy_(torch.where(anew, weights, self.start))
         offset = 0.0
         if isinstance(drift, DriftParameter):
@@ -47,9 +47,9 @@ class Drifter(nn.Module):
             if drift.nu_k != 0.0:
                 conductance = (weights - drift.w_offset) / drift.wg_ratio + drift.g_offset
                 depends = drift.nu_k * (conductance.clamp(min=1e-30).log() - drift.log_g0)
-                nu = nu - torch.where(conductance > 0.0, depends, 0.0)  # without conductance nothing drifts
-        passed = (self.time.float() - self.since).clamp(min=1.0)
-        q = passed.pow(-torch.as_tensor(nu, device=weights.device))
+                nu = nu - torch.where(conductance > 0.0, depends, 0.0)  # without conductance, nothing depends on it
+        passed = (self.time - self.since).clamp(min=1.0)
+        q = passed.pow(-torch.as_tensor(nu, device=weights.device)).float()
         return torch.where(anew, weights, self.start * q + offset * (q - 1.0))
 
     def left(self, weights: Tensor) -> None:

@@ -245,5 +245,7 @@ def make_lines(
         of_d = torch.clamp(torch.round(bl * d.chances), -bl, bl) / bl.clamp(min=1.0)
     else:
         of_x, of_d = x.chances.clamp(-1.0, 1.0), bl * d.chances.clamp(-1.0, 1.0)
+    most = int((row_peaks(of_x) * row_peaks(of_d)).max()) + 1 if len(samples) else 1
+    words = -(-most // SLOTS)
     factors = [side.signed(values).repeat_interleave(words, 0) for side, values in ((x, of_x), (d, of_d))]
     return Counts(factors[0], factors[1], words, samples.batch, words)

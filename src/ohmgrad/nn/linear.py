@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ohmgrad.configs import RPUConfig
-from ohmgrad.tile import AnalogTile
+from ohmgrad.tile import AnalogTile, checked_config
 from ohmgrad.weight import AnalogWeight
 
 
@@ -30,7 +30,7 @@ class AnalogLinear(nn.Module):
     ) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        digital = rpu_config is None or rpu_config.mapping.digital_bias
+        digital = checked_config(rpu_config).mapping.digital_bias
         self.tile = AnalogTile(out_features, in_features, rpu_config, has_bias=bias and not digital)
         self.register_parameter("bias", nn.Parameter(torch.empty(out_features)) if bias and digital else None)
         self.reset_parameters()

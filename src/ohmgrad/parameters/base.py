@@ -53,11 +53,14 @@ class Config(BaseModel):
             raise ConfigError(_explain(type(self), error)) from None
 
     def replaced(self, **fields: Any) -> Any:
-        """A deep copy with some fields changed (validated like any assignment)."""
+        """A deep copy with some fields changed; validated as a whole."""
         copy = self.model_copy(deep=True)
-        for name, value in fields.items():
-            setattr(copy, name, value)
-        return copy
+        kept = type(self).model_fields.keys() - self.derived().keys()
+        return type(self)(**({name: getattr(copy, name) for name in kept} | fields))
+
+    def derived(self) -> dict[str, float]:
+        """Fields whose values follow from other fields, by name. They cannot be given."""
+        return {}
 
     def describe(self) -> dict[str, Any]:
         """The configuration as plain JSON values, with the class name under ``"$"``."""
@@ -76,8 +79,10 @@ def _plain(value: Any) -> Any:
 
 
 def _native(value: Any) -> Any:
-    """A number of NumPy as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value
+    """A number or an array of NumPy as Python's own, and a tuple as a list."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _reject_nan(owner: type[BaseModel], name: str, value: Any) -> None:

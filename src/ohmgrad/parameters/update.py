@@ -15,7 +15,7 @@ class UpdateParameters(Config):
     (Gokmen and Vlasov 2016; update management: Gokmen, Onen and Haensch 2017.)
     """
 
-    desired_bl: int = Field(default=31, ge=1)
+    desired_bl: int = Field(default=31, ge=1, le=1_000_000)
     """Length of the pulse trains; their greatest length with update BL management."""
     fixed_bl: bool = True
     """Without update BL management: always use ``desired_bl``. If False, lengthen the trains when the learning rate
@@ -30,7 +30,8 @@ class UpdateParameters(Config):
     d_res_implicit: float = 0.0
     """The bin width of the d lines for DETERMINISTIC_IMPLICIT, given like ``res``."""
     d_sparsity: bool = False
-    """Keep a running average of the share of zeros in d (chopped rules show it as ``d_sparsity``)."""
+    """Keep a running average of the share of zeros in d, over the vectors that have any (chopped rules show it as
+    ``d_sparsity``)."""
     sto_round: bool = False
     """Round stochastically to the bins (only where there are bins)."""
     update_bl_management: bool = True
