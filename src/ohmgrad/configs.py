@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from ohmgrad.algorithms.base import Compound, DigitalRankUpdateCell
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
@@ -127,20 +127,23 @@ class FloatingPointRPUConfig(Config):
     runtime: RuntimeParameter = Field(default_factory=RuntimeParameter)
     """How the simulation is run."""
 
+    _product: IOParameters = PrivateAttr(default_factory=lambda: IOParameters(is_perfect=True))
+    _update: UpdateParameters = PrivateAttr(default_factory=lambda: UpdateParameters(pulse_type=PulseType.NONE))
+
     @property
     def forward(self) -> IOParameters:
         """An exact product."""
-        return IOParameters(is_perfect=True)
+        return self._product
 
     @property
     def backward(self) -> IOParameters:
         """An exact product."""
-        return IOParameters(is_perfect=True)
+        return self._product
 
     @property
     def update(self) -> UpdateParameters:
         """An exact update."""
-        return UpdateParameters(pulse_type=PulseType.NONE)
+        return self._update
 
 
 def _belongs_here(value: Any, here: type[TileConfig]) -> None:

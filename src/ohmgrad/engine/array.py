@@ -129,9 +129,10 @@ class CellArray(Array):
         if events.resets.any():
             events = replace(events, values=self._reset_values_of(events, draws))
         if isinstance(plan, ExactUpdates):
-            return replay_exactly(self, plan, events, draws)
-        assert isinstance(plan, Lines)
-        read = self._replay_pulses(plan, events, draws)
+            read = replay_exactly(self, plan, events, draws)
+        else:
+            assert isinstance(plan, Lines)
+            read = self._replay_pulses(plan, events, draws)
         slices = torch.from_numpy(events.slices[events.resets]).to(self.resets.device)
         self.by_slice(self.resets).index_add_(0, slices, self.resets.new_ones(len(slices), read.shape[1]))
         return read

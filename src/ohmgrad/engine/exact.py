@@ -78,7 +78,6 @@ def replay_exactly(array: CellArray, plan: ExactUpdates, events: Events, draws: 
                 assert events.values is not None
                 array.by_slice(array.state)[s] = events.values[e]
                 array.by_slice(array.pulses)[s] += 1
-                array.by_slice(array.resets)[s] += 1
                 array.redraw(draws)
             position += 1
         if n < len(plan) and plan.rates[n] > 0.0:

@@ -234,9 +234,9 @@ def make_lines(
     :param first_sample: number of the first sample since the array was made, which addresses its trains.
     """
     numbers = torch.arange(first_sample, first_sample + len(samples), device=samples.x.device)
-    words = max(1, -(-int(lengths.bl.max()) // SLOTS)) if len(samples) else 1
     x, d = _sides(samples, lengths, up, draws, array, numbers)
     if up.pulse_type in (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED):
+        words = max(1, -(-int(lengths.bl.max()) // SLOTS)) if len(samples) else 1
         packed = [pack(side.signed(side.chances), lengths.bl, words, draws, side.train, numbers) for side in (x, d)]
         return Trains(packed[0], packed[1], words, samples.batch)
     bl = lengths.bl.float()[:, None]
