@@ -26,6 +26,7 @@ from ohmgrad.configs import (
 from ohmgrad.devices.ideal import ExactDevice
 from ohmgrad.engine.array import PulseCounts
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.implementation import choose
 from ohmgrad.engine.management import check_io, new_average
 from ohmgrad.engine.mvm import mvm
 from ohmgrad.engine.periphery import Direction, Periphery, is_ideal
@@ -72,7 +73,8 @@ class AnalogTile(nn.Module):
         self.register_buffer("forward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("backward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("average_input", new_average())
-        draws = self._draws(torch.device("cpu"))
+        # It is made on the processor, whatever updates it later.
+        draws = Draws(int(self.seed), "reference" if self.rpu_config.runtime.implementation == "reference" else "cpu")
         site = Site(out_size, in_size + int(has_bias), draws, has_bias)
         self.rule = _make_rule(self.rpu_config, site)
         forward, backward, (rows, columns) = self.rpu_config.forward, self.rpu_config.backward, site.shape
@@ -302,7 +304,7 @@ class AnalogTile(nn.Module):
 
     def _draws(self, where: torch.device | None = None) -> Draws:
         where = self.weight.device if where is None else where
-        return Draws(int(self.seed), where.type == "cpu" and self.rpu_config.runtime.implementation != "reference")
+        return Draws(int(self.seed), choose(self.rpu_config.runtime.implementation, where))
 
     def _vector_cell(self) -> VectorArray | None:
         """The array whose devices take turns, if there is one."""

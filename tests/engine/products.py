@@ -20,11 +20,11 @@ def circuits(weight, io, draws):
     return Periphery(io, *weight.shape, draws, Direction.FORWARD.stream())
 
 
-def product(weight, x, io, compiled=False, drawn=None, **more):
+def product(weight, x, io, implementation="reference", drawn=None, **more):
     """The product of some vectors; ``drawn`` replaces drawn values."""
     x = torch.as_tensor(x, dtype=torch.float32)
     weight = torch.as_tensor(weight, dtype=torch.float32)
-    draws = Draws(7, compiled)
+    draws = Draws(7, implementation)
     periphery = circuits(weight, io, draws)
     periphery.set_values(drawn or {})
     return mvm(weight, x, io, draws, FORWARD, torch.arange(len(x)), periphery=periphery, **more)

@@ -153,8 +153,8 @@ def test_with_everything_on_vectors_may_be_batched_in_any_way_and_both_implement
     weight, x = torch.rand(7, 31, generator=generator) - 0.5, torch.randn(40, 31, generator=generator)
     together = product(weight, x, io, forward=forward)
     assert (together - x @ weight.t()).abs().mean() > 0.05
-    assert torch.allclose(product(weight, x, io, compiled=True, forward=forward), together, atol=1e-5)
-    draws = Draws(7, False)
+    assert torch.allclose(product(weight, x, io, implementation="cpu", forward=forward), together, atol=1e-5)
+    draws = Draws(7, "reference")
     periphery, numbers = circuits(weight, io, draws), torch.arange(40)
     cut = [
         mvm(weight, x[part], io, draws, FORWARD, numbers[part], None, forward, periphery)
@@ -168,4 +168,4 @@ def test_a_product_whose_circuits_were_never_made_says_so(field):
     io = quiet(**{field: 0.1, "out_noise": 0.1, "mv_type": SEPARATE})
     one = torch.ones(1, 1)
     with pytest.raises(TileError, match="Periphery"):
-        mvm(one, one, unmanaged(io), Draws(1, False), FORWARD, torch.arange(1))
+        mvm(one, one, unmanaged(io), Draws(1, "reference"), FORWARD, torch.arange(1))

@@ -17,7 +17,7 @@ from ohmgrad.parameters.io import IOParameters
 NM, BM = NoiseManagementType, BoundManagementType
 PRODUCTS = list(load("mvm"))
 NOISY_PRODUCTS = list(load("mvm_statistics"))
-IMPLEMENTATIONS = pytest.mark.parametrize("compiled", [False, True], ids=["torch", "compiled"])
+IMPLEMENTATIONS = pytest.mark.parametrize("implementation", ["reference", "cpu"])
 
 
 # Recorded behaviour
@@ -30,10 +30,10 @@ def test_every_recorded_product_within_the_parameters_is_selected():
 
 @IMPLEMENTATIONS
 @pytest.mark.parametrize("case", PRODUCTS, ids=lambda case: case["name"])
-def test_noise_free_products_are_those_recorded(case, compiled):
+def test_noise_free_products_are_those_recorded(case, implementation):
     forward, backward = build(case["config"]["forward"]), build(case["config"]["backward"])
     weight, x, d = (torch.tensor(case[name]) for name in ("weight", "x", "d"))
-    average, draws, numbers = new_average(), Draws(1, compiled), torch.arange(len(x))
+    average, draws, numbers = new_average(), Draws(1, implementation), torch.arange(len(x))
     there, back = circuits(weight, forward, draws), circuits(weight.t(), backward, draws)
     y = mvm(weight, x, forward, draws, FORWARD, numbers, average, periphery=there)
     dx = mvm(weight.t(), d, backward, draws, BACKWARD, numbers, average, forward=False, periphery=back)
@@ -43,10 +43,10 @@ def test_noise_free_products_are_those_recorded(case, compiled):
 
 @IMPLEMENTATIONS
 @pytest.mark.parametrize("case", NOISY_PRODUCTS, ids=lambda case: case["name"])
-def test_noisy_products_have_the_recorded_moments(case, compiled):
+def test_noisy_products_have_the_recorded_moments(case, implementation):
     count = case["samples"]
     x = torch.tensor([case["x"]]).expand(count, -1)
-    y = product(case["weight"], x, build(case["config"]["forward"]), compiled).double()
+    y = product(case["weight"], x, build(case["config"]["forward"]), implementation).double()
     mean, std = torch.tensor(case["mean"]).double(), torch.tensor(case["std"]).double()
     error = std * math.sqrt(2 / count)
     assert ((y.mean(0) - mean).abs() < 5 * error).all()
@@ -307,9 +307,9 @@ def dyadic(rows, columns, seed):
 @IMPLEMENTATIONS
 @pytest.mark.parametrize("forward", [True, False], ids=["forward", "backward"])
 @pytest.mark.parametrize("kind", [NM.NONE, NM.ABS_MAX, NM.MAX])
-def test_64_vectors_at_once_are_64_vectors_alone(kind, forward, compiled):
+def test_64_vectors_at_once_are_64_vectors_alone(kind, forward, implementation):
     fields = {**ALL_NOISE, "inp_noise": 0.0, "inp_res": 1 / 128, "out_bound": 3.0, "noise_management": kind}
-    io, draws = IOParameters(**fields), Draws(3, compiled)
+    io, draws = IOParameters(**fields), Draws(3, implementation)
     weight, x, numbers = dyadic(17, 31, 1), dyadic(64, 31, 2), torch.arange(100, 164)
     together = mvm(weight, x, io, draws, FORWARD, numbers, forward=forward)
     alone = [mvm(weight, x[n : n + 1], io, draws, FORWARD, numbers[n : n + 1], forward=forward) for n in range(64)]
@@ -318,7 +318,7 @@ def test_64_vectors_at_once_are_64_vectors_alone(kind, forward, compiled):
 
 def test_input_noise_too_does_not_depend_on_how_vectors_are_batched():
     # With input noise the order of a sum shows in its last bits, and that order is the matrix library's choice.
-    io, draws = IOParameters(**ALL_NOISE, out_bound=3.0, out_res=0.0), Draws(3, False)
+    io, draws = IOParameters(**ALL_NOISE, out_bound=3.0, out_res=0.0), Draws(3, "reference")
     weight, x, numbers = dyadic(17, 31, 1), dyadic(64, 31, 2), torch.arange(64)
     together = mvm(weight, x, io, draws, FORWARD, numbers)
     alone = [mvm(weight, x[n : n + 1], io, draws, FORWARD, numbers[n : n + 1]) for n in range(64)]
@@ -333,7 +333,7 @@ def test_both_implementations_of_the_random_numbers_give_the_same_product():
 def test_another_number_stream_or_seed_is_other_noise():
     io, x, weight = quiet(out_noise=0.1), torch.ones(1, 4), torch.ones(5, 4)
     runs = [
-        mvm(weight, x, io, Draws(seed, False), stream, torch.tensor([number]))
+        mvm(weight, x, io, Draws(seed, "reference"), stream, torch.tensor([number]))
         for seed, stream, number in [(1, FORWARD, 0), (2, FORWARD, 0), (1, BACKWARD, 0), (1, FORWARD, 1)]
     ]
     assert not any((runs[a] == runs[b]).any() for a in range(4) for b in range(a))
@@ -369,13 +369,13 @@ PCM_READ = {"w_noise": 0.07, "w_noise_type": WeightNoiseType.PCM_READ}
         ({"out_res": 1 / 48, "out_sto_round": True}, 2 * 0.5 * math.sqrt(0.25 * 0.75)),
     ],
 )
-def test_each_noise_has_its_strength_in_the_units_of_the_result(fields, std, compiled):
+def test_each_noise_has_its_strength_in_the_units_of_the_result(fields, std, implementation):
     x, weight = torch.tensor([[2.0, -1.0]]).expand(20000, -1), torch.tensor([[0.3, 0.4 - 0.05]])
     if "inp_noise" in fields:
         weight = torch.tensor([[0.3, 0.4]])
     elif "out_res" in fields:
         weight = torch.tensor([[0.5, -0.25]])  # the scaled product is 0.625
-    noise = (product(weight, x, quiet(**fields), compiled) - x @ weight.t()).double()
+    noise = (product(weight, x, quiet(**fields), implementation) - x @ weight.t()).double()
     assert abs(noise.mean()) < 5 * std / math.sqrt(len(x))
     assert noise.std() == pytest.approx(std, abs=5 * std / math.sqrt(len(x)))
 
@@ -409,9 +409,9 @@ def test_stochastic_rounding_of_the_input_is_right_on_average():
         IOParameters(mv_type=AnalogMVType.POS_NEG_SEPARATE_DIGITAL_SUM, w_read_asymmetry_dtod=0.3, out_bound=0.5),
     ],
 )
-def test_reading_a_slice_is_the_product_with_a_one_hot_vector(io, compiled):
+def test_reading_a_slice_is_the_product_with_a_one_hot_vector(io, implementation):
     weight = torch.randn(33, 10, generator=torch.Generator().manual_seed(5))
-    draws, stream, numbers = Draws(11, compiled), Stream.READ.of(1), torch.arange(40, 50)
+    draws, stream, numbers = Draws(11, implementation), Stream.READ.of(1), torch.arange(40, 50)
     for matrix in (weight, weight.t()):
         n = numbers[: matrix.shape[1]].repeat(4)[: matrix.shape[1]]
         lines, periphery = matrix.shape[1], circuits(matrix, io, draws)
@@ -423,14 +423,14 @@ def test_reading_a_slice_is_the_product_with_a_one_hot_vector(io, compiled):
 def test_reading_a_slice_leaves_the_weights_alone():
     slices = torch.full((2, 3), 0.4)
     io = IOParameters(ir_drop=1.0, r_series=0.1, mv_type=AnalogMVType.POS_NEG_SEPARATE)
-    read_slices(slices, torch.arange(2), 2, io, Draws(1, False), Stream.READ.of(0), torch.arange(2))
+    read_slices(slices, torch.arange(2), 2, io, Draws(1, "reference"), Stream.READ.of(0), torch.arange(2))
     assert (slices == 0.4).all()
 
 
 def test_input_noise_cannot_be_read_slice_by_slice():
     one = torch.arange(1)
     with pytest.raises(TileError, match=r"inp_noise = 0\.1"):
-        read_slices(torch.ones(1, 2), one, 1, IOParameters(inp_noise=0.1), Draws(1, False), 0, one)
+        read_slices(torch.ones(1, 2), one, 1, IOParameters(inp_noise=0.1), Draws(1, "reference"), 0, one)
 
 
 # Arguments and settings
@@ -448,7 +448,7 @@ def test_weights_and_inputs_are_left_alone():
 def test_no_vectors_give_no_results():
     assert product(torch.ones(3, 4), torch.ones(0, 4), IOParameters(**ALL_NOISE)).shape == (0, 3)
     none = torch.arange(0)
-    assert read_slices(torch.ones(0, 3), none, 3, IOParameters(), Draws(1, False), 0, none).shape == (0, 3)
+    assert read_slices(torch.ones(0, 3), none, 3, IOParameters(), Draws(1, "reference"), 0, none).shape == (0, 3)
 
 
 @pytest.mark.parametrize(

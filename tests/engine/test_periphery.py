@@ -32,9 +32,9 @@ UNEVEN = {
 NAMES = ["v_offset", "out_nonlinearity", "out_nonlinearity_factor", "w_asymmetry", "out_noise_values"]
 
 
-def periphery(outputs=3000, inputs=4, seed=5, compiled=False, transposed=False, **fields):
+def periphery(outputs=3000, inputs=4, seed=5, implementation="reference", transposed=False, **fields):
     settings = IOParameters(**{**UNEVEN, **fields})
-    return Periphery(settings, outputs, inputs, Draws(seed, compiled), Direction.FORWARD.stream(), transposed)
+    return Periphery(settings, outputs, inputs, Draws(seed, implementation), Direction.FORWARD.stream(), transposed)
 
 
 def tile_of(out_size=3, in_size=4, seed=0, forward=UNEVEN, backward=UNEVEN, **fields):
@@ -58,9 +58,9 @@ def same(first, second):
 # How they are drawn
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["torch", "compiled"])
-def test_what_is_drawn_has_its_distribution(compiled):
-    drawn = periphery(compiled=compiled).values()
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+def test_what_is_drawn_has_its_distribution(implementation):
+    drawn = periphery(implementation=implementation).values()
     laws = {
         "v_offset": stats.halfnorm(scale=0.1),
         "out_nonlinearity": stats.foldnorm(1 / 0.2, scale=0.2 * 0.1),
@@ -84,8 +84,11 @@ def test_a_wide_spread_folds_at_zero():
 
 
 def test_nothing_that_is_drawn_hangs_together():
-    first, second = periphery(), Periphery(IOParameters(**UNEVEN), 3000, 4, Draws(5, False), Direction.READ.stream())
-    other_array = Periphery(IOParameters(**UNEVEN), 3000, 4, Draws(5, False), Direction.REFRESH.stream(3))
+    first, second = (
+        periphery(),
+        Periphery(IOParameters(**UNEVEN), 3000, 4, Draws(5, "reference"), Direction.READ.stream()),
+    )
+    other_array = Periphery(IOParameters(**UNEVEN), 3000, 4, Draws(5, "reference"), Direction.REFRESH.stream(3))
     rows = []
     for circuits in (first, second, other_array):
         drawn = circuits.values()
@@ -175,7 +178,7 @@ def test_the_backward_product_meets_the_wires_of_the_other_side():
     wired = {"out_noise": 0.0, "inp_res": 0.0, "out_res": 0.0, "ir_drop": 1.0, "ir_drop_g_ratio": 10.0}
     tile, d = tile_of(forward=wired, backward=wired), torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
     transposed = tile.get_weights().t().contiguous()
-    expected = mvm(transposed, d, IOParameters(**wired), Draws(0, False), 0, torch.arange(5), forward=False)
+    expected = mvm(transposed, d, IOParameters(**wired), Draws(0, "reference"), 0, torch.arange(5), forward=False)
     assert torch.allclose(tile.backward(d), expected, atol=1e-6)
     assert (tile.backward(d) - d @ tile.get_weights()).abs().max() > 1e-3
 

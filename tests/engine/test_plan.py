@@ -56,7 +56,7 @@ def test_trains_have_the_mean_pulses_of_the_worked_example() -> None:
     count = 4000
     x, d = torch.tensor([[0.5, -1.0]]).expand(count, 2), torch.full((count, 1), 0.2)
     rate, up = torch.full((count,), 0.1, dtype=torch.float64), UpdateParameters()
-    trains = make_lines(Samples.of(x, d, rate), pulse_lengths(x, d, rate, G, up), up, Draws(5, True), 0, 0)
+    trains = make_lines(Samples.of(x, d, rate), pulse_lengths(x, d, rate, G, up), up, Draws(5, "cpu"), 0, 0)
     coincide = (trains.x & trains.d).long()
     pulses = sum((coincide >> slot) & 1 for slot in range(31)).double()
     assert abs(float(pulses[:, 0].mean()) - 10) <= 4 * math.sqrt(5 / count)  # 20 slots at probability 1/2

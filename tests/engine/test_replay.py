@@ -90,10 +90,10 @@ class Batch:
             raised=cells.raised.clone(),
         )
 
-    def run(self, compiled: bool, events: Events | None = None) -> tuple[Cells, Tensor]:
+    def run(self, implementation: str, events: Events | None = None) -> tuple[Cells, Tensor]:
         cells = self.copied()
         read = replay(
-            cells, self.slices, self.lanes, None, self.events if events is None else events, Draws(99, compiled)
+            cells, self.slices, self.lanes, None, self.events if events is None else events, Draws(99, implementation)
         )
         return cells, read
 
@@ -126,17 +126,17 @@ WRITE_NOISE = pytest.mark.parametrize("write_noise", [0.0, 0.05], ids=["plain", 
 @pytest.mark.parametrize(("slices", "lanes"), SHAPES)
 def test_the_compiled_replay_is_the_reference_replay(slices, lanes, columns, write_noise) -> None:
     batch = Batch(slices, lanes, columns, write_noise)
-    assert_same(batch.run(compiled=False), batch.run(compiled=True), rounded)
+    assert_same(batch.run(implementation="reference"), batch.run(implementation="cpu"), rounded)
 
 
 @pytest.mark.parametrize(("slices", "lanes"), [(1, 1), (2, 129)])
 def test_pulses_without_noise_are_the_same_too(slices: int, lanes: int) -> None:
     batch = Batch(slices, lanes, columns=True, noisy=False)
-    assert_same(batch.run(compiled=False), batch.run(compiled=True), rounded)
+    assert_same(batch.run(implementation="reference"), batch.run(implementation="cpu"), rounded)
 
 
 def test_every_number_that_comes_out_was_written() -> None:
-    cells, read = Batch(3, 129, columns=True, write_noise=0.05).run(compiled=True)
+    cells, read = Batch(3, 129, columns=True, write_noise=0.05).run(implementation="cpu")
     assert cells.apparent is not None
     assert all(torch.isfinite(tensor).all() for tensor in (cells.state, cells.apparent, read))
 
@@ -154,14 +154,14 @@ def test_pulses_of_a_cell_keep_their_order_however_many_are_waiting() -> None:
 
 
 @WRITE_NOISE
-@pytest.mark.parametrize("compiled", [False, True], ids=["reference", "compiled"])
-def test_a_batch_may_be_cut_anywhere(compiled: bool, write_noise: float) -> None:
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+def test_a_batch_may_be_cut_anywhere(implementation: str, write_noise: float) -> None:
     batch = Batch(3, 65, columns=True, write_noise=write_noise)
-    whole, _ = batch.run(compiled, Events.none())
+    whole, _ = batch.run(implementation, Events.none())
     for cut in range(WORDS + 1):
         parts = batch.copied()
         for part in (slice(0, cut), slice(cut, WORDS)):
-            replay(parts, batch.slices[:, part], batch.lanes[part], None, Events.none(), Draws(99, compiled))
+            replay(parts, batch.slices[:, part], batch.lanes[part], None, Events.none(), Draws(99, implementation))
         assert torch.equal(parts.pulses, whole.pulses)
         assert torch.equal(parts.state, whole.state)
         if write_noise > 0.0:
@@ -175,15 +175,15 @@ def test_one_thread_and_several_give_the_same_bits(monkeypatch, count, columns, 
     batch = Batch(7, 65, columns, write_noise)
     monkeypatch.setattr(threads, "WORK_PER_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    alone = batch.run(compiled=True)
+    alone = batch.run(implementation="cpu")
     monkeypatch.setattr(torch, "get_num_threads", lambda: count)
-    assert_same(alone, batch.run(compiled=True), identical)
+    assert_same(alone, batch.run(implementation="cpu"), identical)
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["reference", "compiled"])
-def test_rows_or_columns_as_slices_give_every_cell_the_same_life(compiled: bool) -> None:
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+def test_rows_or_columns_as_slices_give_every_cell_the_same_life(implementation: str) -> None:
     batch = Batch(5, 7, columns=True, write_noise=0.05)
-    by_column, _ = batch.run(compiled, Events.none())
+    by_column, _ = batch.run(implementation, Events.none())
     turned = batch.copied()
     turned = replace(
         turned,
@@ -194,29 +194,29 @@ def test_rows_or_columns_as_slices_give_every_cell_the_same_life(compiled: bool)
         parameters=tuple(parameter.t().contiguous() for parameter in turned.parameters),
         columns_are_slices=False,
     )
-    replay(turned, batch.lanes.t(), batch.slices.t(), None, Events.none(), Draws(99, compiled))
+    replay(turned, batch.lanes.t(), batch.slices.t(), None, Events.none(), Draws(99, implementation))
     for first, second in ((by_column.state, turned.state), (by_column.apparent, turned.apparent)):
         assert torch.equal(first, second.t())
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["reference", "compiled"])
-def test_a_silent_batch_changes_nothing(compiled: bool) -> None:
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+def test_a_silent_batch_changes_nothing(implementation: str) -> None:
     batch = Batch(3, 65, columns=True, write_noise=0.05)
     batch.lanes = torch.zeros_like(batch.lanes)
-    cells, _ = batch.run(compiled, Events.none())
+    cells, _ = batch.run(implementation, Events.none())
     assert torch.equal(cells.state, batch.cells.state)
     assert torch.equal(cells.apparent, batch.cells.apparent)
     assert torch.equal(cells.pulses, batch.cells.pulses)
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["reference", "compiled"])
-def test_a_batch_without_samples_is_only_read(compiled: bool) -> None:
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+def test_a_batch_without_samples_is_only_read(implementation: str) -> None:
     batch = Batch(3, 5, columns=True)
     batch.slices, batch.lanes = batch.slices[:, :0], batch.lanes[:0]
     events = Events(
         np.array([2, 0, 2]), np.zeros(3, np.int64), np.array([True, False, False]), values=torch.full((3, 5), 0.25)
     )
-    cells, read = batch.run(compiled, events)
+    cells, read = batch.run(implementation, events)
     assert torch.equal(read[:2], batch.cells.state[[2, 0]])
     assert torch.equal(read[2], torch.full((5,), 0.25))  # what the first event left
     assert torch.equal(cells.state[2], torch.full((5,), 0.25))
@@ -237,7 +237,7 @@ def test_only_cells_that_got_pulses_get_new_write_noise() -> None:
 def test_the_pulse_counter_may_overflow(write_noise: float) -> None:
     batch = Batch(2, 9, columns=True, write_noise=write_noise)
     batch.cells.pulses.fill_(2**31 - 5)
-    first, second = batch.run(compiled=False), batch.run(compiled=True)
+    first, second = batch.run(implementation="reference"), batch.run(implementation="cpu")
     assert (first[0].pulses < 0).any()
     assert_same(first, second, rounded)
 

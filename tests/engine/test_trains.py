@@ -15,7 +15,7 @@ from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.update import UpdateParameters
 
-BOTH = pytest.mark.parametrize("compiled", [False, True], ids=["torch", "compiled"])
+BOTH = pytest.mark.parametrize("implementation", ["reference", "cpu"])
 
 
 def fired(trains: Tensor) -> Tensor:
@@ -23,12 +23,12 @@ def fired(trains: Tensor) -> Tensor:
     return (trains[..., None].long() >> torch.arange(SLOTS)) & 1 == 1
 
 
-def trains_of(x, compiled: bool = True, bl: int = 31, scale: float = 1.0, samples: int = 1, **up) -> Trains:
+def trains_of(x, implementation: str = "cpu", bl: int = 31, scale: float = 1.0, samples: int = 1, **up) -> Trains:
     """Trains whose x lines fire with probability ``scale * |x|``; the single d line always fires."""
     rows = torch.tensor([x]).expand(samples, -1)
     lengths = Lengths(torch.full((samples,), bl), torch.ones(samples), torch.full((samples,), scale))
     each = Samples.of(rows, torch.ones(samples, 1), torch.ones(samples, dtype=torch.float64))
-    return make_lines(each, lengths, UpdateParameters(**up), Draws(4, compiled), 0, 0)
+    return make_lines(each, lengths, UpdateParameters(**up), Draws(4, implementation), 0, 0)
 
 
 def test_every_slot_fires_with_its_probability() -> None:
@@ -53,8 +53,8 @@ def test_slots_samples_and_lines_are_independent() -> None:
 
 
 @BOTH
-def test_probability_0_never_fires_and_1_or_more_always(compiled: bool) -> None:
-    slots = fired(trains_of([0.0, -0.0, 1.0, -1.0, 7.5], compiled, samples=50).x)
+def test_probability_0_never_fires_and_1_or_more_always(implementation: str) -> None:
+    slots = fired(trains_of([0.0, -0.0, 1.0, -1.0, 7.5], implementation, samples=50).x)
     assert not slots[:, :2].any()
     assert slots[:, 2:].all()
 
@@ -68,8 +68,8 @@ def test_very_small_probabilities_are_not_lost() -> None:
 
 @BOTH
 @pytest.mark.parametrize("bl", [0, 1, 5, 30, 31, 32, 61, 62, 63, 100])
-def test_a_train_has_as_many_slots_as_its_length(bl: int, compiled: bool) -> None:
-    trains = trains_of([1.0, 0.5], compiled, bl=bl)
+def test_a_train_has_as_many_slots_as_its_length(bl: int, implementation: str) -> None:
+    trains = trains_of([1.0, 0.5], implementation, bl=bl)
     assert trains.words_per_sample == max(1, math.ceil(bl / SLOTS))
     slots = fired(trains.x).transpose(0, 1).reshape(2, -1)
     assert slots[0].tolist() == [k < bl for k in range(slots.shape[1])]
@@ -96,16 +96,19 @@ def test_both_implementations_draw_the_same_trains(lines: int, words: int) -> No
     chances = torch.where(torch.rand(samples, lines, generator=generator) < 0.5, -chances, chances)
     bl = torch.randint(31 * words + 1, (samples,), generator=generator)
     numbers = torch.tensor([0, 1, 2, 50, 2**31, 2**32 - 1, 2**32 + 5])
-    first, second = (pack(chances, bl, words, Draws(2**62 + 9, compiled), 77, numbers) for compiled in (False, True))
+    first, second = (
+        pack(chances, bl, words, Draws(2**62 + 9, implementation), 77, numbers)
+        for implementation in ("reference", "cpu")
+    )
     assert first.dtype == second.dtype == torch.int32
     assert torch.equal(first, second)
 
 
 @BOTH
-def test_the_trains_of_a_sample_do_not_depend_on_the_batch_it_is_in(compiled: bool) -> None:
+def test_the_trains_of_a_sample_do_not_depend_on_the_batch_it_is_in(implementation: str) -> None:
     x, d = torch.randn(9, 5, generator=torch.Generator().manual_seed(0)), torch.ones(9, 2)
     lengths = Lengths(torch.full((9,), 40), torch.full((9,), 0.5), torch.full((9,), 0.4))
-    draws = Draws(4, compiled)
+    draws = Draws(4, implementation)
     batch = Samples.of(x, d, torch.ones(9, dtype=torch.float64))
     whole = make_lines(batch, lengths, UpdateParameters(), draws, 1, 100)
     part = Lengths(lengths.bl[4:], lengths.a[4:], lengths.b[4:])
@@ -115,8 +118,8 @@ def test_the_trains_of_a_sample_do_not_depend_on_the_batch_it_is_in(compiled: bo
 
 
 @BOTH
-def test_a_train_carries_the_sign_of_its_line(compiled: bool) -> None:
-    words = trains_of([0.5, -0.5, -1.0, 1.0, 0.0, -0.0], compiled, samples=40).x
+def test_a_train_carries_the_sign_of_its_line(implementation: str) -> None:
+    words = trains_of([0.5, -0.5, -1.0, 1.0, 0.0, -0.0], implementation, samples=40).x
     assert (words[:, [0, 3]] > 0).any(0).all()
     assert (words[:, 0] >= 0).all()
     assert (words[:, 1] <= 0).all()
@@ -133,7 +136,7 @@ def test_a_flipped_line_has_the_same_slots_and_the_other_sign() -> None:
             Samples(x, d, torch.ones(1, dtype=torch.float64), signs, d_signs, 1),
             lengths,
             UpdateParameters(),
-            Draws(8, True),
+            Draws(8, "cpu"),
             0,
             0,
         )
@@ -148,13 +151,13 @@ def test_a_flipped_line_has_the_same_slots_and_the_other_sign() -> None:
 
 
 @BOTH
-def test_probabilities_round_to_the_nearest_bin_and_halves_to_even(compiled: bool) -> None:
+def test_probabilities_round_to_the_nearest_bin_and_halves_to_even(implementation: str) -> None:
     # With bins of 1 only 0 and 1 remain, so every train is certain.
-    slots = fired(trains_of([0.1, 0.49, 0.5, 0.51, 1.0, 1.4], compiled, res=1.0, samples=20).x)
+    slots = fired(trains_of([0.1, 0.49, 0.5, 0.51, 1.0, 1.4], implementation, res=1.0, samples=20).x)
     assert not slots[:, :3].any()
     assert slots[:, 3:].all()
     # Bins of 0.5: 0.75 is half way between 0.5 and 1 and goes to the even bin, which is 1; 0.25 goes to 0.
-    slots = fired(trains_of([0.25, 0.75], compiled, res=0.5, samples=20).x)
+    slots = fired(trains_of([0.25, 0.75], implementation, res=0.5, samples=20).x)
     assert not slots[:, 0].any()
     assert slots[:, 1].all()
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
+from ohmgrad.engine.implementation import Implementation
 from ohmgrad.engine.kernel_cache import compile_kernel
 
 
@@ -65,19 +66,19 @@ class Draws:
     """Random numbers of one tile.
 
     An entry ``(r, j)`` of a matrix is addressed by ``(stream, j, numbers[r], part)`` under the tile's seed: it does not
-    depend on which other entries are asked for. Both implementations give the same numbers.
+    depend on which other entries are asked for. All implementations give the same numbers.
 
     :param seed: 64-bit key.
-    :param compiled: use the compiled implementation (processor only) instead of torch operations.
+    :param implementation: what computes them.
     """
 
-    def __init__(self, seed: int, compiled: bool) -> None:
+    def __init__(self, seed: int, implementation: Implementation) -> None:
         self.key = (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF)
-        self.compiled = compiled
+        self.implementation = implementation
 
     def reseeded(self, seed: int) -> Draws:
         """Those of another seed; these themselves if it is 0."""
-        return Draws(seed, self.compiled) if seed else self
+        return Draws(seed, self.implementation) if seed else self
 
     def normal(self, stream: int, numbers: Tensor, width: int, part: int = 0) -> Tensor:
         """Standard normal float32 ``[len(numbers), width]``; ``numbers`` is an int64 tensor."""
@@ -94,7 +95,7 @@ class Draws:
 
     def _draw(self, stream: int, numbers: Tensor, width: int, part: int, normal: bool) -> Tensor:
         blocks = (width + 3) // 4
-        if self.compiled and not numbers.is_cuda:
+        if self.implementation == "cpu":
             out = torch.empty(len(numbers), 4 * blocks, dtype=torch.float32)
             _fill()(out.numpy(), stream, numbers.numpy(), part, *self.key, normal)
             return out[:, :width].contiguous()

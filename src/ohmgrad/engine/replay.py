@@ -135,7 +135,7 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, ev
     :param skips: for counts, how many pulses of its cells come before each word, int32 ``[words]``; for trains None.
     :returns: what the events read, float32 ``[E, lanes]``.
     """
-    if draws.compiled and not cells.state.is_cuda:
+    if draws.implementation == "cpu":
         from ohmgrad.engine.replay_cpu import replay as compiled
 
         return compiled(cells, slices, lanes, skips, events, draws)

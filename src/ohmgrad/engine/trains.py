@@ -35,7 +35,7 @@ def pack(chances: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, num
         int64 ``[n]``.
     :returns: int32 ``[n * words, lines]``.
     """
-    if draws.compiled and not chances.is_cuda:
+    if draws.implementation == "cpu":
         out = torch.empty(chances.shape[0] * words, chances.shape[1], dtype=torch.int32)
         arrays = [tensor.contiguous().numpy() for tensor in (out, chances, bl, numbers)]
         nanoseconds = 20.0 * chances.numel() * words

@@ -8,6 +8,7 @@ from ohmgrad.parameters.base import Config
 class RuntimeParameter(Config):
     """How a tile computes."""
 
-    implementation: Literal["auto", "reference", "cpu"] = "auto"
+    implementation: Literal["auto", "reference", "cpu", "gpu"] = "auto"
     """``"reference"``: plain torch operations, the definition of every kernel, on any device. ``"cpu"``:
-    compiled for the processor. ``"auto"``: the fastest that exists for the device the tile is on."""
+    compiled for the processor. ``"gpu"``: compiled by Triton; on the processor its interpreter runs it, slowly, to look
+    for mistakes. ``"auto"``: the fastest that exists for the device the tile is on."""
