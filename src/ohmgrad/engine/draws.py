@@ -99,6 +99,10 @@ class Draws:
             out = torch.empty(len(numbers), 4 * blocks, dtype=torch.float32)
             _fill()(out.numpy(), stream, numbers.numpy(), part, *self.key, normal)
             return out[:, :width].contiguous()
+        if self.implementation == "gpu":
+            from ohmgrad.engine.draws_gpu import draw
+
+            return draw(self.key, stream, numbers, width, part, normal)
         rows, columns = numbers[:, None] & 0xFFFFFFFF, torch.arange(blocks, device=numbers.device)[None, :]
         key = [torch.tensor(word, device=numbers.device) for word in self.key]
         counter = (torch.full_like(columns, stream), columns, rows, torch.full_like(columns, part))

@@ -85,3 +85,9 @@ def normals(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     n0, n1 = normal_pair(w0, w1)
     n2, n3 = normal_pair(w2, w3)
     return n0, n1, n2, n3
+
+
+def uniforms(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    """Four uniform float32 in (0, 1] for one counter."""
+    w0, w1, w2, w3 = philox(c0, c1, c2, c3, k0, k1)
+    return uniform(w0), uniform(w1), uniform(w2), uniform(w3)

@@ -139,6 +139,10 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, ev
         from ohmgrad.engine.replay_cpu import replay as compiled
 
         return compiled(cells, slices, lanes, skips, events, draws)
+    if draws.implementation == "gpu":
+        from ohmgrad.engine.replay_gpu import replay as on_gpu
+
+        return on_gpu(cells, slices, lanes, skips, events, draws)
     from ohmgrad.engine.replay_reference import replay as reference
 
     return reference(cells, slices, lanes, skips, events, draws)

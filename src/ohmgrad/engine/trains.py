@@ -41,6 +41,10 @@ def pack(chances: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, num
         nanoseconds = 20.0 * chances.numel() * words
         share(_compiled(), chances.shape[0], nanoseconds, *arrays, words, stream, *draws.key)
         return out
+    if draws.implementation == "gpu":
+        from ohmgrad.engine.trains_gpu import pack as on_gpu
+
+        return on_gpu(chances, bl, words, draws.key, stream, numbers)
     return _reference(chances, bl, words, draws, stream, numbers)
 
 

@@ -1,0 +1,302 @@
+"""Replay compiled by Triton.
+
+A program holds a block of lanes of one slice in registers while the whole batch walks over them. As on the processor,
+the direction bits of a cell's pulses are *appended* to 64 bits, and when those may be full, all cells of the block are
+*drained*: one Philox block, four pulses, per cell and step. What a slice carries in a word is one number for the whole
+program, so words without pulses cost a test, and slices without any cost no more than reading them. Events of a slice
+are part of its program's walk: a transfer after every sample takes one launch, like none.
+"""
+
+# mypy: disable-error-code="no-untyped-def, name-defined"
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+import triton.language as tl
+from torch import Tensor
+
+from ohmgrad.engine import random
+from ohmgrad.engine.compiler_gpu import PRECISE, constant, generated, helper, kernel, translate
+from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.draws_gpu import signed
+from ohmgrad.engine.replay import Cells, Events, Law
+from ohmgrad.engine.words_gpu import largest, popcount, round_even
+
+BLOCK = 128
+"""Lanes of one program, one warp."""
+VARYING = ("words", "pulse_stream", "write_stream", "key0", "key1")
+"""Arguments whose values are not compiled in."""
+
+
+def replay(
+    cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws, block: int = BLOCK
+) -> Tensor:
+    """See :func:`ohmgrad.engine.replay.replay`."""
+    state, parts = cells.state, -(-cells.state.shape[1] // block)
+    read = torch.empty(len(events.slices), state.shape[1], dtype=torch.float32, device=state.device)
+    in_memory = state.device.type == "cpu"
+    launch = replay_kernel(cells.law, cells.noisy, skips is not None, in_memory)
+    starts, words, order, resets = _by_slice(events, len(state)) if len(read) else (cells.pulses,) * 4
+    tables = [
+        (_table(value, state.device), len(value) - 1) if isinstance(value, tuple) else value
+        for value in cells.law.constants
+    ]
+    launch[(state.shape[0] * parts,)](
+        state,
+        state if cells.apparent is None else cells.apparent,
+        cells.pulses,
+        cells.raised,
+        tuple(cells.parameters),
+        tuple(tables),
+        slices,
+        lanes,
+        slices if skips is None else skips,
+        starts,
+        words,
+        order,
+        resets,
+        read if events.values is None else events.values.contiguous(),
+        read,
+        state.shape[0],
+        state.shape[1],
+        lanes.shape[0],
+        slices.stride(0),
+        slices.stride(1),
+        lanes.stride(0),
+        cells.write_noise,
+        cells.pulse_stream,
+        cells.write_stream,
+        *map(signed, draws.key),
+        has_events=len(read) > 0,
+        has_write_noise=cells.apparent is not None,
+        by_column=cells.columns_are_slices,
+        size=block,
+        num_warps=max(1, block // 128),
+        **PRECISE,
+    )
+    return read
+
+
+def _by_slice(events: Events, slices: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Events in the order of slices, and of words within a slice: where each slice begins, words, numbers, resets."""
+    words, of_slices, resets = map(torch.as_tensor, (events.words, events.slices, events.resets))
+    by_word = torch.sort(words, stable=True)
+    by_slice = torch.sort(of_slices[by_word.indices], stable=True)
+    order = by_word.indices[by_slice.indices]
+    starts = torch.searchsorted(by_slice.values, torch.arange(slices + 1, device=order.device))
+    return starts, words[order], order, resets
+
+
+@cache
+def _table(values: tuple[float, ...], where: torch.device) -> Tensor:
+    """A table of numbers in the memory of a device; copied there once, as copying waits for it."""
+    return torch.tensor(values, dtype=torch.float32, device=where)
+
+
+def replay_kernel(law: Law, noisy: bool, counted: bool, interpreted: bool) -> Any:
+    """The kernel of one law.
+
+    :raises Untranslatable: if Triton's language has no words for it.
+    """
+    tables = tuple(isinstance(value, tuple) for value in law.constants)
+    return _kernel(law.function, law.order, len(law.cell), tables, noisy, counted, interpreted)
+
+
+@cache
+def _kernel(
+    function: Any,
+    order: tuple[int, ...],
+    n_cell: int,
+    tables: tuple[bool, ...],
+    noisy: bool,
+    counted: bool,
+    interpreted: bool,
+) -> Any:
+    step, load = _adapter(translate(function, interpreted, True), order, n_cell, tables, interpreted)
+    bound = {
+        name: translate(each, interpreted)
+        for name, each in {
+            "normals": random.normals,
+            "popcount": popcount,
+            "largest": largest,
+            "round_even": round_even,
+        }.items()
+    }
+    bound |= {
+        "step": step,
+        "load": load,
+        "noisy": constant(noisy, interpreted),
+        "counted": constant(counted, interpreted),
+    }
+    parts: dict[str, Any] = {"attempt": _attempt, "drain": _drain, "rewrite": _rewrite}
+    parts |= {"carries": _carries, "demand": _demand, "received": _received}
+    for name, each in parts.items():
+        bound[name] = helper(each, interpreted, bound)
+    return kernel(_replay, interpreted, bound, VARYING)
+
+
+def _adapter(law: Any, order: tuple[int, ...], n_cell: int, tables: tuple[bool, ...], interpreted: bool) -> Any:
+    """The law as a function of (w, up, noise, cell, constants), and what loads the parameters of cells."""
+
+    def argument(k: int) -> str:
+        if k >= 0:
+            return f"cell[{k}]"
+        return f"constants[{-1 - k}]" if tables[-1 - k] else f"tl.cast(constants[{-1 - k}], tl.float32)"
+
+    loads = [f"tl.load(parameters[{k}] + at, mask=inside, other=0.0).to(tl.float32)," for k in range(n_cell)]
+    call = ", ".join(["w", "up", "noise", *map(argument, order)])
+    sources = {
+        "step": f"def step(w, up, noise, cell, constants):\n    return law({call})\n",
+        "load": f"def load(parameters, at, inside):\n    return ({' '.join(loads) or 'at,'})\n",
+    }
+    return [helper(generated(text, name, {}), interpreted, {"law": law}) for name, text in sources.items()]
+
+
+# --- what is compiled ------------------------------------------------------------------------------------------------
+
+
+def _attempt(w, bits, pending, i, noise, cell, constants):
+    """The i-th pending pulse, if there is one."""
+    up = ((bits >> (i & 63).to(tl.uint64)) & 1) != 0
+    return tl.where((i >= 0) & (i < pending), step(w, up, noise, cell, constants), w)
+
+
+def _drain(w, bits, pending, number, ups, cell, constants, stream, row, column, k0, k1):
+    """Apply all pending pulses; the cells of a block lie at rows and columns, one of which is the same for all."""
+    zero = w * 0.0
+    n0, n1, n2, n3 = zero, zero, zero, zero
+    behind = pending * 0
+    if noisy:
+        behind = (number & 3).to(tl.int32)
+    end = largest(tl.where(pending > 0, pending + behind, 0))
+    for block in range(0, (end + 3) // 4):
+        if noisy:
+            n0, n1, n2, n3 = normals(stream, row, column, (number >> 2) + tl.cast(block, tl.uint32), k0, k1)
+        i = 4 * block - behind
+        w = attempt(w, bits, pending, i, n0, cell, constants)
+        w = attempt(w, bits, pending, i + 1, n1, cell, constants)
+        w = attempt(w, bits, pending, i + 2, n2, cell, constants)
+        w = attempt(w, bits, pending, i + 3, n3, cell, constants)
+    ups += popcount(bits.to(tl.uint32)) + popcount((bits >> 32).to(tl.uint32))
+    return w, number + pending.to(tl.uint32), ups
+
+
+def _carries(line):
+    """Whether words of a slice can give pulses at all."""
+    if counted:
+        return line != 0.0
+    return (line & 0x7FFFFFFF) != 0
+
+
+def _demand(line):
+    """The most pulses that a word of a slice can give a cell."""
+    if counted:
+        return (line != 0.0).to(tl.int32) * 31
+    return popcount((line & 0x7FFFFFFF).to(tl.uint32, bitcast=True))
+
+
+def _received(line, other, skip):
+    """How many pulses the cells get in a word, and whether they raise them."""
+    if counted:
+        product = line * other
+        pulses = round_even(tl.abs(product)).to(tl.int32) - skip
+        return tl.minimum(tl.maximum(pulses, 0), 31), product < 0.0
+    return popcount((line & other & 0x7FFFFFFF).to(tl.uint32, bitcast=True)), (line ^ other) < 0
+
+
+def _rewrite(w, visible, number, seen, strength, stream, row, column, k0, k1):
+    """New write noise on the cells that were touched since the last time."""
+    noise, _, _, _ = normals(stream, row, column, number, k0, k1)
+    return tl.where(number != seen, w + strength * noise, visible)
+
+
+def _replay(
+    state, apparent, pulses, raised, parameters, constants, slices, lanes, skips, starts, event_words, event_ids,
+    resets, values, read, n_slices, n_lanes, words, slice_step, word_step, lane_step, write_noise, pulse_stream,
+    write_stream, key0, key1, has_events: tl.constexpr, has_write_noise: tl.constexpr, by_column: tl.constexpr,
+    size: tl.constexpr,
+):  # fmt: skip
+    s, part = tl.program_id(0) % n_slices, tl.program_id(0) // n_slices
+    lane = part * size + tl.arange(0, size)
+    inside = lane < n_lanes
+    line_of_slice = slices + s.to(tl.int64) * slice_step
+    first = tl.full((), 0, tl.int32)
+    last = first
+    if has_events:
+        first = tl.load(starts + s).to(tl.int32)
+        last = tl.load(starts + s + 1).to(tl.int32)
+    some = tl.full((64,), 0, tl.int32)
+    for begin in range(0, words, 64):
+        word = begin + tl.arange(0, 64)
+        line = tl.load(line_of_slice + word.to(tl.int64) * word_step, mask=word < words, other=0)
+        some = some | carries(line).to(tl.int32)
+    if (largest(some) > 0) | (first < last):
+        at = s.to(tl.int64) * n_lanes + lane
+        w = tl.load(state + at, mask=inside, other=0.0)
+        visible = w
+        if has_write_noise:
+            visible = tl.load(apparent + at, mask=inside, other=0.0)
+        number = tl.load(pulses + at, mask=inside, other=0).to(tl.uint32, bitcast=True)
+        seen = number
+        ups = tl.load(raised + at, mask=inside, other=0)
+        cell = load(parameters, at, inside)
+        k0, k1 = key0.to(tl.uint32, bitcast=True), key1.to(tl.uint32, bitcast=True)
+        row, column = s.to(tl.uint32), lane.to(tl.uint32)
+        if by_column:
+            row, column = lane.to(tl.uint32), s.to(tl.uint32)
+        position = tl.full((), 0, tl.int32)
+        e = first
+        while e <= last:
+            stop = tl.cast(words, tl.int32)
+            if has_events:
+                stop = tl.load(event_words + e, mask=e < last, other=words).to(tl.int32)
+            end = tl.minimum(stop, words)
+            bits, pending = tl.full((size,), 0, tl.uint64), tl.full((size,), 0, tl.int32)
+            room = tl.full((), 64, tl.int32)
+            fits = tl.full((), 1, tl.int32)
+            while (position < end) & (fits > 0):
+                line = tl.load(line_of_slice + position.to(tl.int64) * word_step)
+                most = demand(line)
+                if most > room:  # the bound on what is pending may be far above it
+                    room = 64 - largest(pending)
+                fits = (most <= room).to(tl.int32)
+                if fits * most > 0:
+                    other = tl.load(lanes + position.to(tl.int64) * lane_step + lane, mask=inside, other=0)
+                    skip = 0
+                    if counted:
+                        skip = tl.load(skips + position)
+                    count, up = received(line, other, skip)
+                    ones = tl.where(up, (tl.full((size,), 1, tl.uint64) << count.to(tl.uint64)) - 1, 0)
+                    bits = bits | (ones << (pending & 63).to(tl.uint64))
+                    pending += count
+                position += fits
+                room -= fits * most
+            w, number, ups = drain(w, bits, pending, number, ups, cell, constants, pulse_stream, row, column, k0, k1)
+            if has_write_noise:
+                visible = rewrite(w, visible, number, seen, write_noise, write_stream, row, column, k0, k1)
+                seen = number
+            if position >= end:
+                if has_events:
+                    if (e < last) & (stop <= words):
+                        event = tl.load(event_ids + e)
+                        target = event * n_lanes + lane
+                        shown = w
+                        if has_write_noise:
+                            shown = visible
+                        tl.store(read + target, shown, mask=inside)
+                        if tl.load(resets + event):
+                            w = tl.load(values + target, mask=inside, other=0.0)
+                            number += 1
+                            if has_write_noise:
+                                visible = rewrite(
+                                    w, visible, number, seen, write_noise, write_stream, row, column, k0, k1
+                                )
+                                seen = number
+                e += 1
+        tl.store(state + at, w, mask=inside)
+        if has_write_noise:
+            tl.store(apparent + at, visible, mask=inside)
+        tl.store(pulses + at, number.to(tl.int32, bitcast=True), mask=inside)
+        tl.store(raised + at, ups, mask=inside)
