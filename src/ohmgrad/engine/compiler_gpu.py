@@ -14,8 +14,12 @@ import linecache
 import textwrap
 import types
 from collections.abc import Callable
-from functools import cache
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from ohmgrad.engine.fingerprint import fingerprint
 
@@ -54,8 +58,8 @@ def helper(function: Callable[..., Any], interpreted: bool, bound: dict[str, Any
 
 def kernel(
     function: Callable[..., Any], interpreted: bool, bound: dict[str, Any], varying: tuple[str, ...] = ()
-) -> Any:
-    """A kernel: ``kernel[grid](...)`` launches it.
+) -> Kernel:
+    """A kernel.
 
     :param function: in Triton's language.
     :param bound: translations of some of its global names.
@@ -65,8 +69,49 @@ def kernel(
     if interpreted:
         from triton.runtime.interpreter import InterpretedFunction
 
-        return InterpretedFunction(plain)
-    return _jit(plain, varying)
+        return Kernel(InterpretedFunction(plain))
+    return Kernel(_jit(plain, varying))
+
+
+class Kernel:
+    """What Triton compiles or interprets: ``kernel[grid](...)`` launches it, on the device of its first argument.
+
+    ``function`` is Triton's own object; ``refused`` says why it cannot be compiled, once that is known.
+    """
+
+    def __init__(self, function: Any, refused: str = "") -> None:
+        self.function, self.refused = function, refused
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+        """What launches it; see :meth:`launch`."""
+        return partial(self.launch, grid)
+
+    def launch(self, grid: tuple[int, ...], first: Tensor, *arguments: Any, **options: Any) -> None:
+        """Launch it; on torch's meta device, where there is nothing to compute, do nothing.
+
+        :raises Untranslatable: if Triton cannot compile it; nothing has happened then.
+        """
+        from triton.compiler.errors import CompilationError
+        from triton.runtime.errors import InterpreterError
+
+        if self.refused:
+            raise Untranslatable(self.refused)
+        if first.is_meta:
+            return
+        try:
+            with _current(first.device):
+                self.function[grid](first, *arguments, **options, **PRECISE)
+        except (CompilationError, InterpreterError) as error:
+            self.refused = str(error).strip().splitlines()[-1]
+            raise Untranslatable(self.refused) from error
+
+
+def _current(where: torch.device) -> AbstractContextManager[Any]:
+    """Make a device the current one, which is where Triton launches."""
+    if where.type == "cpu":
+        return nullcontext()
+    context: AbstractContextManager[Any] = torch.get_device_module(where).device(where)
+    return context
 
 
 def generated(source: str, name: str, scope: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ohmgrad.engine import random
-from ohmgrad.engine.compiler_gpu import PRECISE, kernel, translate
+from ohmgrad.engine.compiler_gpu import kernel, translate
 
 BLOCKS = 128
 """Philox blocks of one program, four numbers each."""
@@ -24,7 +24,7 @@ def draw(key: tuple[int, int], stream: int, numbers: Tensor, width: int, part: i
         last = part if isinstance(part, Tensor) else numbers
         fixed = 0 if isinstance(part, Tensor) else signed(part)
         launch = _kernel(normal, not numbers.is_cuda)[(len(numbers) * parts,)]
-        launch(out, numbers, last, fixed, width, parts, stream, *map(signed, key), isinstance(part, Tensor), **PRECISE)
+        launch(out, numbers, last, fixed, width, parts, stream, *map(signed, key), isinstance(part, Tensor))
     return out
 
 

@@ -7,9 +7,9 @@ program, so words without pulses cost a test, and slices without any cost no mor
 are part of its program's walk: a transfer after every sample takes one launch, like none.
 """
 
-# mypy: disable-error-code="no-untyped-def, name-defined"
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -18,22 +18,51 @@ import triton.language as tl
 from torch import Tensor
 
 from ohmgrad.engine import random
-from ohmgrad.engine.compiler_gpu import PRECISE, constant, generated, helper, kernel, translate
+from ohmgrad.engine.compiler_gpu import Kernel, Untranslatable, constant, generated, helper, kernel, translate
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.draws_gpu import signed
 from ohmgrad.engine.replay import Cells, Events, Law
+from ohmgrad.engine.replay_reference import replay as reference
 from ohmgrad.engine.words_gpu import largest, popcount, round_even
 
-BLOCK = 128
-"""Lanes of one program, one warp."""
 VARYING = ("words", "pulse_stream", "write_stream", "key0", "key1")
 """Arguments whose values are not compiled in."""
 
 
 def replay(
-    cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws, block: int = BLOCK
+    cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws, block: int = 0
 ) -> Tensor:
-    """See :func:`ohmgrad.engine.replay.replay`."""
+    """See :func:`ohmgrad.engine.replay.replay`; a law that cannot be compiled runs as the reference, with a warning.
+
+    :param block: lanes of one program, a power of two; 0: as many as fit. Any number gives the same bits.
+    """
+    try:
+        return _launch(cells, slices, lanes, skips, events, draws, block or _block(cells))
+    except Untranslatable as reason:
+        _warn(cells.law.function, str(reason))
+        return reference(cells, slices, lanes, skips, events, draws)
+
+
+def _block(cells: Cells) -> int:
+    """Lanes of one program: as many as fit into the registers of a warp; in the interpreter all, as programs cost."""
+    if cells.state.device.type == "cpu":
+        return 1 << max(cells.state.shape[1] - 1, 1).bit_length()
+    return 32 if any(isinstance(value, tuple) for value in cells.law.constants) else 64
+
+
+@cache
+def _warn(law: Any, reason: str) -> None:
+    """Say once that a law is slow."""
+    warnings.warn(
+        f"The law {law.__qualname__} cannot be compiled for the GPU and runs as torch operations there, slowly:"
+        f" {reason}.",
+        stacklevel=2,
+    )
+
+
+def _launch(
+    cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws, block: int
+) -> Tensor:
     state, parts = cells.state, -(-cells.state.shape[1] // block)
     read = torch.empty(len(events.slices), state.shape[1], dtype=torch.float32, device=state.device)
     in_memory = state.device.type == "cpu"
@@ -73,8 +102,7 @@ def replay(
         has_write_noise=cells.apparent is not None,
         by_column=cells.columns_are_slices,
         size=block,
-        num_warps=max(1, block // 128),
-        **PRECISE,
+        num_warps=1,
     )
     return read
 
@@ -95,11 +123,8 @@ def _table(values: tuple[float, ...], where: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=where)
 
 
-def replay_kernel(law: Law, noisy: bool, counted: bool, interpreted: bool) -> Any:
-    """The kernel of one law.
-
-    :raises Untranslatable: if Triton's language has no words for it.
-    """
+def replay_kernel(law: Law, noisy: bool, counted: bool, interpreted: bool) -> Kernel:
+    """The kernel of one law."""
     tables = tuple(isinstance(value, tuple) for value in law.constants)
     return _kernel(law.function, law.order, len(law.cell), tables, noisy, counted, interpreted)
 
@@ -113,8 +138,12 @@ def _kernel(
     noisy: bool,
     counted: bool,
     interpreted: bool,
-) -> Any:
-    step, load = _adapter(translate(function, interpreted, True), order, n_cell, tables, interpreted)
+) -> Kernel:
+    try:
+        law = translate(function, interpreted, True)
+    except Untranslatable as reason:
+        return Kernel(None, str(reason))
+    step, load = _adapter(law, order, n_cell, tables, interpreted)
     bound = {
         name: translate(each, interpreted)
         for name, each in {
@@ -186,24 +215,31 @@ def _drain(w, bits, pending, number, ups, cell, constants, stream, row, column, 
 def _carries(line):
     """Whether words of a slice can give pulses at all."""
     if counted:
-        return line != 0.0
-    return (line & 0x7FFFFFFF) != 0
+        some = line != 0.0
+    else:
+        some = (line & 0x7FFFFFFF) != 0
+    return some
 
 
 def _demand(line):
     """The most pulses that a word of a slice can give a cell."""
     if counted:
-        return (line != 0.0).to(tl.int32) * 31
-    return popcount((line & 0x7FFFFFFF).to(tl.uint32, bitcast=True))
+        most = (line != 0.0).to(tl.int32) * 31
+    else:
+        most = popcount((line & 0x7FFFFFFF).to(tl.uint32, bitcast=True))
+    return most
 
 
 def _received(line, other, skip):
     """How many pulses the cells get in a word, and whether they raise them."""
     if counted:
         product = line * other
-        pulses = round_even(tl.abs(product)).to(tl.int32) - skip
-        return tl.minimum(tl.maximum(pulses, 0), 31), product < 0.0
-    return popcount((line & other & 0x7FFFFFFF).to(tl.uint32, bitcast=True)), (line ^ other) < 0
+        count = tl.minimum(tl.maximum(round_even(tl.abs(product)).to(tl.int32) - skip, 0), 31)
+        up = product < 0.0
+    else:
+        count = popcount((line & other & 0x7FFFFFFF).to(tl.uint32, bitcast=True))
+        up = (line ^ other) < 0
+    return count, up
 
 
 def _rewrite(w, visible, number, seen, strength, stream, row, column, k0, k1):

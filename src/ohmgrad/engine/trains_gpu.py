@@ -1,6 +1,5 @@
 """Packs Bernoulli pulse trains into words, compiled by Triton: every lane of a program decides one word."""
 
-# mypy: disable-error-code="no-untyped-def, name-defined"
 from __future__ import annotations
 
 from functools import cache
@@ -11,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ohmgrad.engine import random
-from ohmgrad.engine.compiler_gpu import PRECISE, kernel, translate
+from ohmgrad.engine.compiler_gpu import kernel, translate
 from ohmgrad.engine.draws_gpu import signed
 from ohmgrad.engine.words_gpu import largest
 
@@ -29,7 +28,7 @@ def pack(
     if out.numel():
         launch = pack_kernel(not chances.is_cuda)[(samples * words * parts,)]
         arguments = (out, chances.contiguous(), bl, numbers, lines, words, parts, stream, *map(signed, key))
-        launch(*arguments, size=block, num_warps=4, **PRECISE)
+        launch(*arguments, size=block, num_warps=4)
     return out
 
 
