@@ -2,8 +2,8 @@
 
 These are the torch versions, so a law can be called on tensors as it stands; that is its definition. The same law
 is compiled for the processor by putting that target's versions in their place
-(:mod:`ohmgrad.engine.compiler`). The second group serves the engine's own random numbers; in torch an unsigned
-32-bit number is held by an int64 tensor.
+(:mod:`ohmgrad.engine.compiler`). The second group serves the engine itself; in torch an unsigned 32-bit number is
+held by an int64 tensor.
 """
 
 from __future__ import annotations
@@ -116,6 +116,16 @@ def to_float(a: Tensor) -> Tensor:
     return a.to(torch.float32)
 
 
+def single(a: Tensor) -> Tensor:
+    """A number in single precision."""
+    return a.to(torch.float32)
+
+
+def double(a: Tensor) -> Tensor:
+    """A number in double precision."""
+    return a.to(torch.float64)
+
+
 def bits_of(a: Tensor) -> Tensor:
     """The bit pattern of a float32, as a signed 32-bit number."""
     return a.view(torch.int32)
@@ -126,5 +136,5 @@ def float_of(a: Tensor) -> Tensor:
     return a.to(torch.int32).view(torch.float32)
 
 
-ENGINE_WORDS = (multiply_high, multiply_low, add_wrapped, uint32, int32, to_float, bits_of, float_of)
-"""What the engine's random numbers use beside the words of laws."""
+ENGINE_WORDS = (multiply_high, multiply_low, add_wrapped, uint32, int32, to_float, single, double, bits_of, float_of)
+"""What the engine itself uses beside the words of laws."""

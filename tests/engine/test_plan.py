@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ohmgrad.configs import ConstantStepDevice, SingleRPUConfig
 from ohmgrad.engine.draws import Draws
-from ohmgrad.engine.plan import Lengths, make_lines, pulse_lengths
+from ohmgrad.engine.lengths import Lengths, pulse_lengths
+from ohmgrad.engine.plan import make_lines
 from ohmgrad.engine.samples import Samples
 from ohmgrad.errors import TileError
 from ohmgrad.parameters.update import UpdateParameters

@@ -10,7 +10,8 @@ from scipy import stats
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
-from ohmgrad.engine.plan import Lengths, Trains, make_lines
+from ohmgrad.engine.lengths import Lengths
+from ohmgrad.engine.plan import Trains, make_lines
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.update import UpdateParameters

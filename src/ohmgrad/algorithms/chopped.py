@@ -15,7 +15,7 @@ from ohmgrad.algorithms.buffered import BufferedTransfer, BufferedTransferCompou
 from ohmgrad.algorithms.schedule import Integers, Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.plan import row_peaks
+from ohmgrad.engine.lengths import row_peaks
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
 

@@ -12,7 +12,7 @@ from ohmgrad.algorithms.base import DigitalRankUpdateCell, SingleArrayRule
 from ohmgrad.algorithms.schedule import period_in_vectors, transfer_times
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.plan import row_peaks
+from ohmgrad.engine.lengths import row_peaks
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters

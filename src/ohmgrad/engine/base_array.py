@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.exact import ExactUpdates
-from ohmgrad.engine.plan import make_lines, pulse_lengths
+from ohmgrad.engine.lengths import pulse_lengths
+from ohmgrad.engine.plan import make_lines
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.parameters.enums import PulseType
@@ -81,7 +82,7 @@ class Array(nn.Module, ABC):
         self.samples += len(samples)
         if up.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE):
             return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
-        lengths = pulse_lengths(samples.x, samples.d, samples.rates, self.weight_granularity, up)
+        lengths = pulse_lengths(samples.x, samples.d, samples.rates, self.weight_granularity, up, draws.implementation)
         return make_lines(samples, lengths, up, draws, self.index, first)
 
     @abstractmethod

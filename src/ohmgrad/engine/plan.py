@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.lengths import Lengths, row_peaks
 from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.enums import PulseType
@@ -22,19 +22,6 @@ from ohmgrad.parameters.update import UpdateParameters
 
 _SIGN_BIT = -(1 << 31)
 _SLOT_BITS = (1 << 31) - 1
-
-
-@dataclass
-class Lengths:
-    """Train length and line scales of every sample.
-
-    ``bl`` int64 ``[n]``; ``a`` and ``b`` float32 ``[n]``: line j of x fires with probability ``b |x_j|`` in every slot,
-    line i of d with ``a |d_i|``.
-    """
-
-    bl: Tensor
-    a: Tensor
-    b: Tensor
 
 
 @dataclass
@@ -117,61 +104,6 @@ class Counts(Lines):
 
         x, d = self._halves(half(False), half(True))
         return replace(self, x=x, d=d, words_per_sample=2 * self.words_per_sample)
-
-
-def pulse_lengths(x: Tensor, d: Tensor, rate: Tensor, granularity: float, up: UpdateParameters) -> Lengths:
-    r"""Train length and scales of every sample of a batch.
-
-    Without management :math:`BL = M` and :math:`A = B = \sqrt{\lambda / (g M)}`, with M = ``desired_bl``; if
-    :math:`\lambda > g M` and the length is not fixed, :math:`BL = \lceil \lambda / g \rceil` and :math:`A = B = 1`.
-    With update BL management :math:`BL = \min(\lceil k \rceil, M)` where :math:`k = \lambda X \alpha_{um} D / g`
-    is the number of pulses that the strongest cross point asks for. With update management
-    :math:`A = \sqrt{\lambda X / (g\, BL\, D')}`, :math:`B = \sqrt{\lambda D' / (g\, BL\, X)}`, where :math:`D'`
-    is :math:`\alpha_{um} D`, lowered by :math:`BL / k` if k is above BL, so that the largest gradients saturate.
-
-    :param x: ``[n, in]``; :param d: ``[n, out]``; :param rate: learning rate of every sample, float64 ``[n]``, not
-        negative; :param granularity: g of the device that is pulsed.
-    """
-    longest = up.desired_bl
-    managed = up.update_management or up.update_bl_management
-    lengthens = not (up.fixed_bl or up.update_bl_management)
-    largest = torch.finfo(torch.float32).max
-    top_x, top_d = row_peaks(x).double(), row_peaks(d).double()
-    bl = torch.full_like(rate, longest)
-    if lengthens:
-        overflows = rate > granularity * longest
-        bl = torch.where(overflows, torch.ceil((rate / granularity).float()).double().clamp(min=1.0), bl)
-    wanted = top_d * up.um_grad_scale
-    # Rounded to single precision before ceil: a product that is whole on paper must not gain a slot from rounding.
-    k = (rate * top_x * wanted / granularity).clamp(max=largest).float().double()
-    if up.update_bl_management:
-        bl = torch.ceil(k).clamp(max=longest)
-    silent = (rate <= 0.0) | (bl <= 0.0)
-    if managed:
-        silent = silent | (top_x <= 0.0) | (top_d <= 0.0)
-    bl = torch.where(silent, 0.0, bl)
-    scale = torch.sqrt(rate / (granularity * bl.clamp(min=1.0)))
-    if lengthens:
-        scale = torch.where(overflows, 1.0, scale)
-    a = b = scale
-    if managed:
-        top_x = torch.where(silent, 1.0, top_x)
-        limit = bl * granularity / (torch.where(silent, 1.0, rate) * top_x)
-        wanted = torch.where(silent, 1.0, torch.where(k > bl, limit, wanted))
-        balance = torch.sqrt(top_x / wanted)
-        a, b = (scale * balance).clamp(max=largest), (scale / balance).clamp(max=largest)
-    return Lengths(bl.long(), a.float(), b.float())
-
-
-def row_peaks(values: Tensor) -> Tensor:
-    """Largest magnitude of every row, ``[n]``.
-
-    On the processor by NumPy: after a parallel reduction torch's threads spin for milliseconds on the cores that the
-    kernels need next.
-    """
-    if values.is_cuda:
-        return values.abs().amax(1)
-    return torch.from_numpy(np.abs(values.numpy()).max(1))
 
 
 def _resolution(res: float) -> float:

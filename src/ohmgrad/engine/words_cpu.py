@@ -88,6 +88,16 @@ def to_float(a):  # type: ignore[no-untyped-def]
     return np.float32(np.int32(a))
 
 
+@_word
+def single(a):  # type: ignore[no-untyped-def]
+    return np.float32(a)
+
+
+@_word
+def double(a):  # type: ignore[no-untyped-def]
+    return np.float64(a)
+
+
 @intrinsic
 def bits_of(context: Any, value: Any) -> Any:
     """Bit pattern of a float32."""

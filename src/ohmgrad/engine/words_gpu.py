@@ -28,19 +28,33 @@ def maximum(a, b):
 
 
 def sqrt(a):
-    return tl.math.sqrt_rn(tl.cast(a, tl.float32))
+    a = _tensor(a)
+    if a.dtype == tl.float64:
+        root = tl.math.sqrt(a)
+    else:
+        root = tl.math.sqrt_rn(a)
+    return root
 
 
 def floor(a):
-    return tl.math.floor(tl.cast(a, tl.float32))
+    return tl.math.floor(_tensor(a))
 
 
 def absolute(a):
-    return tl.abs(tl.cast(a, tl.float32))
+    return tl.abs(_tensor(a))
 
 
 def divide(a, b):
-    return tl.math.div_rn(a, b)
+    if _tensor(a + b).dtype == tl.float64:
+        quotient = a / b
+    else:
+        quotient = tl.math.div_rn(a, b)
+    return quotient
+
+
+def _tensor(a):
+    """A number as a tensor, float32 if it is a constant."""
+    return tl.full((), -0.0, tl.float32) + a
 
 
 def interpolate(table, share):
@@ -73,6 +87,14 @@ def int32(a):
 
 def to_float(a):
     return tl.cast(a, tl.float32)
+
+
+def single(a):
+    return tl.cast(a, tl.float32)
+
+
+def double(a):
+    return tl.cast(a, tl.float64)
 
 
 def bits_of(a):
