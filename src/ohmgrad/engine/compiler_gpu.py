@@ -9,9 +9,7 @@ processor's memory the same text is run by Triton's interpreter instead.
 from __future__ import annotations
 
 import ast
-import inspect
 import linecache
-import textwrap
 import types
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -22,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ohmgrad import words
 from ohmgrad.engine.fingerprint import fingerprint
 
 PRECISE = {"enable_fp_fusion": False}
@@ -134,42 +133,59 @@ def _rewritten(function: Any, interpreted: bool, real: bool, bound: dict[str, An
     """The function in Triton's language; ``bound`` holds translations that are known."""
     import triton.language as tl
 
-    from ohmgrad.engine.words_gpu import divide
+    from ohmgrad.engine.words_gpu import divide, negative
 
     definition = _definition(function)
     definition.args.defaults = [ast.Constant(value) for value in function.__defaults__ or ()]
     names = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
     captured = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     known = function.__globals__ | {name: cell.cell_contents for name, cell in captured}
-    meant = {name: known[name] for name in names - bound.keys() if name in known}
-    in_vocabulary = not any(value is tl for value in meant.values())
+    meant = {name: known[name] for name in sorted(names - bound.keys()) if name in known}
+    in_vocabulary = function.__module__ != divide.__module__ and not any(value is tl for value in meant.values())
+    tables = {name: meant.pop(name) for name, value in list(meant.items()) if _is_table(value)}
+    text = ast.unparse(_Rewriter(real, in_vocabulary, set(tables)).visit(definition)) + "\n"
     scope = bound | {name: _translated(name, value, interpreted, real) for name, value in meant.items()}
+    scope |= {_LOOK_UP + name: translate(_lookup(tuple(values)), interpreted) for name, values in tables.items()}
     if in_vocabulary:
-        scope |= {"tl": tl, _DIVIDE: translate(divide, interpreted)}
-    text = ast.unparse(_Rewriter(real, in_vocabulary).visit(definition)) + "\n"
-    plain = generated(text, function.__name__, scope)
+        scope |= {"tl": tl, _DIVIDE: translate(divide, interpreted), _NEGATIVE: translate(negative, interpreted)}
     # Helpers of one kernel may share a name: they are told apart by what is in them.
-    content = fingerprint(
-        text, *(f"{name} {getattr(scope[name], '__qualname__', scope[name])}" for name in sorted(meant))
-    )
-    plain.__qualname__ = f"{function.__name__}_{content[:16]}"
+    content = fingerprint(text, *(f"{name} {getattr(scope[name], '__qualname__', scope[name])}" for name in meant))
+    plain = generated(text, definition.name, scope)
+    plain.__qualname__ = f"{definition.name}_{content[:16]}"
     return plain
 
 
 def _definition(function: Any) -> ast.FunctionDef:
+    """The text of a function as a tree, a lambda as the def that it stands for."""
+    code, name = function.__code__, function.__name__
     try:
-        text = textwrap.dedent("".join(inspect.getsourcelines(function)[0]))
-        nodes = list(ast.walk(ast.parse(text)))
-    except (OSError, TypeError, SyntaxError) as error:
-        raise Untranslatable(f"the source text of {function.__name__!r} cannot be found") from error
-    definition = next((node for node in nodes if isinstance(node, ast.FunctionDef)), None)
-    if definition is None:
-        raise Untranslatable(f"{function.__name__!r} is not written as a def")
-    definition.decorator_list, definition.returns = [], None
-    for argument in definition.args.args:  # only Triton's own annotations mean something to it
+        tree = ast.parse("".join(linecache.getlines(code.co_filename)))
+    except SyntaxError as error:
+        raise Untranslatable(f"the source text of {name!r} cannot be read") from error
+    found = next((node for node in ast.walk(tree) if _defines(node, code)), None)
+    if found is None:
+        raise Untranslatable(f"the source text of {name!r} cannot be found")
+    if isinstance(found, ast.Lambda):
+        body: list[ast.stmt] = [ast.Return(found.body)]
+        found = ast.FunctionDef("expression", found.args, body, [], lineno=0)
+    assert isinstance(found, ast.FunctionDef)
+    found.decorator_list, found.returns = [], None
+    for argument in found.args.args:  # only Triton's own annotations mean something to it
         if argument.annotation is not None and "constexpr" not in ast.unparse(argument.annotation):
             argument.annotation = None
-    return definition
+    return found
+
+
+def _defines(node: ast.AST, code: types.CodeType) -> bool:
+    """Whether a part of a text is the definition that some code was made from."""
+    if isinstance(node, ast.FunctionDef):
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        return node.name == code.co_name and first == code.co_firstlineno
+    if not isinstance(node, ast.Lambda) or code.co_name != "<lambda>" or node.lineno != code.co_firstlineno:
+        return False
+    made = compile(ast.Expression(node), code.co_filename, "eval").co_consts[0]  # one line may hold several
+    arguments = [argument.arg for argument in node.args.args]
+    return (made.co_consts, arguments) == (code.co_consts, list(code.co_varnames[: code.co_argcount]))
 
 
 def _translated(name: str, value: Any, interpreted: bool, real: bool) -> Any:
@@ -194,19 +210,42 @@ def _translated(name: str, value: Any, interpreted: bool, real: bool) -> Any:
     raise Untranslatable(f"it uses {name!r}, a {type(value).__name__}")
 
 
-_DIVIDE = "_divide"
-"""What the rewritten text calls a division."""
+def _is_table(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, (int, float)) for item in value)
+
+
+def _lookup(values: tuple[float, ...]) -> Any:
+    """Interpolation in a table of the law's module: Triton has no tables, so it becomes a chain of choices."""
+    last = len(values) - 1
+    lines = [
+        "def look_up(share):",
+        f"    place = share * {float(last)!r}",
+        f"    first = floor(minimum(maximum(place, 0.0), {float(max(last - 1, 0))!r}))",
+        "    t = minimum(maximum(place - first, 0.0), 1.0)",
+        f"    low = where(first < 1.0, {float(values[0])!r}, {float(values[min(1, last)])!r})",
+        f"    high = where(first < 1.0, {float(values[min(1, last)])!r}, {float(values[min(2, last)])!r})",
+    ]
+    for k in range(2, last):
+        lines.append(f"    low = where(first < {float(k)!r}, low, {float(values[k])!r})")
+        lines.append(f"    high = where(first < {float(k)!r}, high, {float(values[k + 1])!r})")
+    lines.append("    return (1.0 - t) * low + t * high\n")
+    scope = {word.__name__: word for word in (words.floor, words.minimum, words.maximum, words.where)}
+    return generated("\n".join(lines), "look_up", scope)
+
+
+_DIVIDE, _NEGATIVE, _LOOK_UP = "_divide", "_negative", "_look_up_"
+"""What the rewritten text calls a division, a minus, and an interpolation in a table (and then the table's name)."""
 
 
 class _Rewriter(ast.NodeTransformer):
     """The changes to the text of a function.
 
     :param real: whole numbers become real ones; :param in_vocabulary: loops over ``range`` are unrolled, and divisions
-        are rounded correctly.
+        are rounded correctly; :param tables: names of tables that are known when it is compiled.
     """
 
-    def __init__(self, real: bool, in_vocabulary: bool) -> None:
-        self.real, self.in_vocabulary = real, in_vocabulary
+    def __init__(self, real: bool, in_vocabulary: bool, tables: set[str]) -> None:
+        self.real, self.in_vocabulary, self.tables = real, in_vocabulary, tables
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         """A number of the text."""
@@ -218,6 +257,20 @@ class _Rewriter(ast.NodeTransformer):
         if not (self.in_vocabulary and isinstance(node.op, ast.Div)):
             return node
         return ast.Call(ast.Name(_DIVIDE, ast.Load()), [node.left, node.right], [])
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        """A minus."""
+        self.generic_visit(node)
+        if not (self.in_vocabulary and isinstance(node.op, ast.USub)) or isinstance(node.operand, ast.Constant):
+            return node
+        return ast.Call(ast.Name(_NEGATIVE, ast.Load()), [node.operand], [])
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """An interpolation."""
+        self.generic_visit(node)
+        if node.args and isinstance(node.args[0], ast.Name) and node.args[0].id in self.tables:
+            return ast.Call(ast.Name(_LOOK_UP + node.args[0].id, ast.Load()), node.args[1:], [])
+        return node
 
     def visit_For(self, node: ast.For) -> ast.For:
         """A loop."""

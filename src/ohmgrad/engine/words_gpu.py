@@ -44,6 +44,10 @@ def absolute(a):
     return tl.abs(_tensor(a))
 
 
+def negative(a):
+    return a * -1  # Triton's minus makes 0 of -0
+
+
 def divide(a, b):
     if _tensor(a + b).dtype == tl.float64:
         quotient = a / b
@@ -54,7 +58,7 @@ def divide(a, b):
 
 def _tensor(a):
     """A number as a tensor, float32 if it is a constant."""
-    return tl.full((), -0.0, tl.float32) + a
+    return a * tl.full((), 1.0, tl.float32)
 
 
 def interpolate(table, share):
