@@ -1,0 +1,107 @@
+"""Compiles for a GPU, on a machine without one, whatever kernels some code launches.
+
+Tensors on torch's meta device have shapes but no memory: code that runs on them does everything but compute, and asks
+for no value, since there is none. Its launches are recorded and compiled for a given GPU.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import triton
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from ohmgrad.engine.compiler_gpu import PRECISE, Kernel
+
+TYPES = {
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+    torch.float32: "fp32",
+    torch.float64: "fp64",
+    torch.int32: "i32",
+    torch.int64: "i64",
+    torch.bool: "i1",
+}
+
+
+class Launch(NamedTuple):
+    """A kernel, and what it was launched with."""
+
+    kernel: Any
+    grid: tuple[int, ...]
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+class MachineCode(NamedTuple):
+    """What became of a kernel."""
+
+    name: str
+    registers: int
+    spilled: int
+    """Bytes that did not fit into registers."""
+    text: str
+    """In PTX."""
+
+
+def launches_of(code: Callable[[], Any]) -> list[Launch]:
+    """The launches that some code makes on meta tensors."""
+    found: list[Launch] = []
+
+    def record(self: Kernel, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+        assert not self.refused, self.refused
+        assert isinstance(self.function, triton.JITFunction)
+        found.append(Launch(self.function, grid, arguments, options))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kernel, "launch", record)
+        code()
+    return found
+
+
+def compiled(launch: Launch, capability: int) -> MachineCode:
+    """The machine code of a launch, for NVIDIA GPUs of a compute capability such as 90."""
+    names = launch.kernel.arg_names
+    given = dict(zip(names, launch.arguments, strict=False)) | launch.options
+    fixed = {launch.kernel.params[number].name for number in launch.kernel.constexprs}
+    signature = {name: "constexpr" if name in fixed else _type(given[name]) for name in names}
+    options = {name: value for name, value in launch.options.items() if name not in names} | PRECISE
+    source = ASTSource(launch.kernel, signature, {name: given[name] for name in fixed})
+    text = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm["ptx"]
+    return MachineCode(launch.kernel.__name__, *_assembled(text, capability), text)
+
+
+def _type(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_type, value))
+    if isinstance(value, Tensor):
+        return "*" + TYPES[value.dtype]
+    if isinstance(value, float):
+        return "fp32"
+    assert isinstance(value, int)
+    return "i32" if -(2**31) <= value < 2**31 else "i64"
+
+
+def _assembled(text: str, capability: int) -> tuple[int, int]:
+    """Registers of every thread, and bytes spilled, as the assembler reports them."""
+    assembler = Path(triton.__file__).parent / "backends/nvidia/bin/ptxas"
+    architecture = f"sm_{capability}" + ("a" if capability >= 90 else "")
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "kernel.ptx")
+        file.write_text(text)
+        command = [assembler, "-v", "--fmad=false", f"--gpu-name={architecture}", file, "-o", "/dev/null"]
+        report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    registers = re.findall(r"Used (\d+) registers", report)
+    spilled = re.findall(r"(\d+) bytes spill (?:stores|loads)", report)
+    assert len(registers) == 1
+    assert len(spilled) == 2
+    return int(registers[0]), sum(map(int, spilled))
