@@ -20,6 +20,7 @@ from ohmgrad.configs import (
     TransferCompound,
     UnitCellRPUConfig,
 )
+from ohmgrad.engine.host import HostModule
 from ohmgrad.errors import ConfigError, OptimizerError, TileError
 
 
@@ -160,3 +161,13 @@ def test_hidden_parameters_are_taken_in_any_order_but_not_if_they_are_not_finite
 def test_a_configuration_takes_its_fields_by_name() -> None:
     with pytest.raises(ConfigError, match="SoftBoundsDevice takes its fields by name"):
         SoftBoundsDevice(0.1)
+
+
+def test_seed_and_learning_rate_can_be_read_at_once_wherever_the_tile_is() -> None:
+    tile = exact().tile
+    seed = int(tile.seed)
+    tile.set_learning_rate(0.3)
+    HostModule._apply(tile, lambda tensor: tensor.to("meta"))  # a tile cannot show the weight of cells that hold none
+    assert all(value.is_meta for value in tile.rule.buffers())
+    assert int(tile.seed) == seed
+    assert tile.get_learning_rate() == 0.3

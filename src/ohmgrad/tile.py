@@ -26,6 +26,7 @@ from ohmgrad.configs import (
 from ohmgrad.devices.ideal import ExactDevice
 from ohmgrad.engine.array import PulseCounts
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.implementation import choose
 from ohmgrad.engine.management import check_io, new_average
 from ohmgrad.engine.mvm import mvm
@@ -35,7 +36,7 @@ from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.weight import AnalogWeight, watch_optimizers
 
 
-class AnalogTile(nn.Module):
+class AnalogTile(HostModule):
     r"""A crossbar of ``out_size`` rows and ``in_size`` columns, and the rule by which it learns.
 
     Everything it remembers is a buffer; PyTorch's own ``state_dict``, ``copy.deepcopy``, pickling and ``.to()`` are
@@ -68,8 +69,8 @@ class AnalogTile(nn.Module):
         check_io(self.rpu_config.backward, "backward")
         self.out_size, self.in_size, self.has_bias = out_size, in_size, has_bias
         self.name = ""
-        self.register_buffer("seed", torch.randint(2**63 - 1, ()))
-        self.register_buffer("learning_rate", torch.tensor(0.1, dtype=torch.float64))
+        self.register_host_buffer("seed", torch.randint(2**63 - 1, ()))
+        self.register_host_buffer("learning_rate", torch.tensor(0.1, dtype=torch.float64))
         self.register_buffer("forward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("backward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("average_input", new_average())
