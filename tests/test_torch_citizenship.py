@@ -50,8 +50,12 @@ def test_a_gradient_scaler_is_refused() -> None:
     layer = exact()
     optimizer, scaler = AnalogSGD(layer.parameters(), lr=0.1), torch.amp.GradScaler("cpu")
     scaler.scale(layer(torch.ones(1, 3)).sum()).backward()
-    with pytest.raises(OptimizerError, match="GradScaler"):
+    before = layer.tile.get_weights()
+    with pytest.raises(OptimizerError, match=r"GradScaler.*bfloat16.*in float16, call loss\.backward"):
         scaler.step(optimizer)
+    assert torch.equal(layer.tile.get_weights(), before)
+    optimizer.step()  # without it, after the error
+    assert not torch.equal(layer.tile.get_weights(), before)
 
 
 def test_a_refused_parameter_group_does_not_stay() -> None:
