@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from builders import RULES, perfect, rule
 from ohmgrad import AnalogLinear, AnalogSGD, AnalogTile
-from ohmgrad.configs import IdealDevice, SingleRPUConfig
+from ohmgrad.configs import IdealDevice, IOParameters, RPUConfig, SingleRPUConfig
 from ohmgrad.errors import TileError
 from ohmgrad.optim import AnalogAdam
 
 HALVES = pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
-BY_RULE = pytest.mark.parametrize("name", ["ideal", *RULES])
+BY_RULE = pytest.mark.parametrize("name", ["ideal", *RULES, "noisy reads"])
 
 
-def config(name: str) -> SingleRPUConfig:
+def config(name: str) -> RPUConfig:
+    if name == "noisy reads":  # which are products inside an update
+        return rule("ttv1", transfer_forward=IOParameters(inp_noise=0.1))
     return perfect(SingleRPUConfig(device=IdealDevice())) if name == "ideal" else rule(name)
 
 
