@@ -228,6 +228,17 @@ def test_a_rate_may_be_a_tensor() -> None:
     torch.testing.assert_close(*weights)
 
 
+def test_a_rate_on_a_device_is_refused_since_every_step_would_wait_for_it() -> None:
+    model = model_of()
+    optimizer = AnalogSGD(model.parameters(), lr=0.1)
+    optimizer.param_groups[0]["lr"] = torch.tensor(0.1, device="meta")
+    backward(model)
+    before = everything(model)
+    with pytest.raises(OptimizerError, match=r"Learning rate on meta.*Give a number"):
+        optimizer.step()
+    assert_unchanged(model, before)
+
+
 # Rate 0
 
 

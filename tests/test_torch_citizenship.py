@@ -20,6 +20,7 @@ from ohmgrad.configs import (
     TransferCompound,
     UnitCellRPUConfig,
 )
+from ohmgrad.engine.host import HostModule
 from ohmgrad.errors import ConfigError, OptimizerError, TileError
 
 
@@ -49,8 +50,12 @@ def test_a_gradient_scaler_is_refused() -> None:
     layer = exact()
     optimizer, scaler = AnalogSGD(layer.parameters(), lr=0.1), torch.amp.GradScaler("cpu")
     scaler.scale(layer(torch.ones(1, 3)).sum()).backward()
-    with pytest.raises(OptimizerError, match="GradScaler"):
+    before = layer.tile.get_weights()
+    with pytest.raises(OptimizerError, match=r"GradScaler.*bfloat16.*in float16, call loss\.backward"):
         scaler.step(optimizer)
+    assert torch.equal(layer.tile.get_weights(), before)
+    optimizer.step()  # without it, after the error
+    assert not torch.equal(layer.tile.get_weights(), before)
 
 
 def test_a_refused_parameter_group_does_not_stay() -> None:
@@ -160,3 +165,13 @@ def test_hidden_parameters_are_taken_in_any_order_but_not_if_they_are_not_finite
 def test_a_configuration_takes_its_fields_by_name() -> None:
     with pytest.raises(ConfigError, match="SoftBoundsDevice takes its fields by name"):
         SoftBoundsDevice(0.1)
+
+
+def test_seed_and_learning_rate_can_be_read_at_once_wherever_the_tile_is() -> None:
+    tile = exact().tile
+    seed = int(tile.seed)
+    tile.set_learning_rate(0.3)
+    HostModule._apply(tile, lambda tensor: tensor.to("meta"))  # a tile cannot show the weight of cells that hold none
+    assert all(value.is_meta for value in tile.rule.buffers())
+    assert int(tile.seed) == seed
+    assert tile.get_learning_rate() == 0.3

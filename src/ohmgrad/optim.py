@@ -29,6 +29,9 @@ class AnalogOptimizer(_Base):
     the layer with ``requires_grad_(False)`` for that). ``maximize`` and gradient scalers are refused.
     """
 
+    found_inf: torch.Tensor
+    grad_scale: torch.Tensor
+
     pulses_analog_weights = True
     _step_supports_amp_scaling = True  # so that a GradScaler makes itself known to step, which refuses it
 
@@ -53,7 +56,13 @@ class AnalogOptimizer(_Base):
 
     @staticmethod
     def _check(group: dict[str, Any]) -> None:
-        rate = float(group["lr"])
+        given = group["lr"]
+        if isinstance(given, torch.Tensor) and given.device.type != "cpu":
+            raise OptimizerError(
+                f"Learning rate on {given.device}: every step would wait for it. Give a number, or a tensor in the"
+                " processor's memory."
+            )
+        rate = float(given)
         if not 0.0 <= rate < float("inf"):
             raise OptimizerError(f"Learning rate {rate}. Analog weights need a finite rate that is not negative.")
         if group.get("maximize"):
@@ -63,11 +72,18 @@ class AnalogOptimizer(_Base):
         """One step of digital parameters and tiles.
 
         :raises OptimizerError: if a learning rate is negative or not finite; nothing is changed then.
+        :raises TileError: if it is known by now that a tile was given numbers that are not finite.
         """
         for group in self.param_groups:
             self._check(group)
         if hasattr(self, "found_inf"):  # a GradScaler calls; it cannot scale back what a tile remembers
-            raise OptimizerError("GradScaler: analog weights learn from gradients as they are. Call optimizer.step().")
+            del self.found_inf, self.grad_scale  # which it would leave behind; the next step may come without it
+            raise OptimizerError(
+                "GradScaler: analog weights learn from gradients as they are. Train in bfloat16, which needs no scaler;"
+                " in float16, call loss.backward() and optimizer.step() without one."
+            )
+        for _, parameter in self._analog():
+            parameter.tile.check(wait=False)  # before the digital parameters step
         inherited: Any = super().step
         step = inherited.__func__
         if getattr(step, "hooked", False):  # torch has wrapped it for another optimizer: our own step runs the hooks

@@ -26,22 +26,29 @@ from ohmgrad.configs import (
 from ohmgrad.devices.ideal import ExactDevice
 from ohmgrad.engine.array import PulseCounts
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.implementation import choose
 from ohmgrad.engine.management import check_io, new_average
 from ohmgrad.engine.mvm import mvm
 from ohmgrad.engine.periphery import Direction, Periphery, is_ideal
+from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.engine.site import Site
+from ohmgrad.engine.watch import Watch, complaint
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.weight import AnalogWeight, watch_optimizers
 
 
-class AnalogTile(nn.Module):
+class AnalogTile(HostModule):
     r"""A crossbar of ``out_size`` rows and ``in_size`` columns, and the rule by which it learns.
 
     Everything it remembers is a buffer; PyTorch's own ``state_dict``, ``copy.deepcopy``, pickling and ``.to()`` are
     exact. Its random numbers are addressed by its ``seed``, which is drawn from torch's generator when it is made, so
-    ``torch.manual_seed`` fixes everything that follows. Cells are simulated in float32: ``.double()`` and ``.half()``
-    leave them as they are.
+    ``torch.manual_seed`` fixes everything that follows. Cells are simulated in float32: ``.double()``, ``.half()`` and
+    ``torch.autocast`` leave them as they are; results have the type of the input.
+
+    Numbers that are not finite are an error at once in the processor's memory. On a GPU, where nothing waits for the
+    answer, they make the products of their batch NaN and its update one of zeros, and a later product or update raises
+    the error, once; :meth:`check` asks at once.
 
     :param out_size: number of outputs; :param in_size: number of inputs.
     :param rpu_config: device or compound, converters and pulses; a copy is kept. Default: :class:`SingleRPUConfig`.
@@ -68,8 +75,8 @@ class AnalogTile(nn.Module):
         check_io(self.rpu_config.backward, "backward")
         self.out_size, self.in_size, self.has_bias = out_size, in_size, has_bias
         self.name = ""
-        self.register_buffer("seed", torch.randint(2**63 - 1, ()))
-        self.register_buffer("learning_rate", torch.tensor(0.1, dtype=torch.float64))
+        self.register_host_buffer("seed", torch.randint(2**63 - 1, ()))
+        self.register_host_buffer("learning_rate", torch.tensor(0.1, dtype=torch.float64))
         self.register_buffer("forward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("backward_vectors", torch.zeros((), dtype=torch.int64))
         self.register_buffer("average_input", new_average())
@@ -81,6 +88,7 @@ class AnalogTile(nn.Module):
         self.forward_periphery = Periphery(forward, rows, columns, draws, Direction.FORWARD.stream())
         self.backward_periphery = Periphery(backward, columns, rows, draws, Direction.BACKWARD.stream(), True)
         self._trace: list[tuple[Tensor, Tensor]] = []
+        self._watch = Watch()
         watch_optimizers()
         self.weight = AnalogWeight(torch.zeros(site.shape, dtype=torch.float32))
         self.register_load_state_dict_post_hook(_after_load)
@@ -91,9 +99,11 @@ class AnalogTile(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The analog product ``W x``, ``[..., in]`` to ``[..., out]``; remembers the gradient when it is trained.
 
+        In a region of ``torch.autocast`` the input is taken, and the output given, in the type of the region.
+
         :raises TileError: on a wrong width or a number that is not finite.
         """
-        return _AnalogProduct.apply(x, self.weight, self)
+        return _AnalogProduct.apply(cast_for_region(x) if isinstance(x, Tensor) else x, self.weight, self)
 
     @torch.no_grad()
     def backward(self, d: Tensor) -> Tensor:
@@ -104,15 +114,20 @@ class AnalogTile(nn.Module):
         return self._product(d, self.weight.data.t(), Direction.BACKWARD)
 
     @torch.no_grad()
+    @in_single_precision
     def update(self, x: Tensor, d: Tensor) -> None:
         r"""Learn from a batch, :math:`W \leftarrow W - \lambda \sum_n d_n x_n^T` by the rule of the tile.
 
         :param x: inputs ``[..., in]``; :param d: gradients of the outputs ``[..., out]``, as many.
         :raises TileError: on wrong shapes or a number that is not finite; nothing is changed then.
         """
+        self.check(wait=False)
         x, d = self._with_bias(self._rows(x, self.in_size, "input")), self._rows(d, self.out_size, "gradient")
         if len(x) != len(d):
             raise TileError(f"{self.label}: {len(x)} inputs but {len(d)} gradients. Give one gradient for each input.")
+        if self._notices_late(x):
+            sound = self._watch.note(input=x, gradient=d)
+            x, d = torch.where(sound, x, 0.0), torch.where(sound, d, 0.0)
         rate = self.get_learning_rate()
         if len(x) and rate > 0.0:
             self.rule.update(x, d, rate, self.rpu_config.update, self._draws(x.device))
@@ -153,13 +168,17 @@ class AnalogTile(nn.Module):
         self.learning_rate.fill_(rate)
 
     def remember(self, x: Tensor, d: Tensor) -> None:
-        """Keep copies of the inputs and output gradients of a backward pass, until :meth:`learn` or :meth:`forget`."""
+        """Keep copies of the inputs and output gradients of a backward pass, until :meth:`learn` or :meth:`forget`.
+
+        They stay in the type they have: half precision takes half the memory.
+        """
         self._trace.append((x.clone(), d.clone()))
 
     def forget(self) -> None:
         """Drop what was kept since the last step."""
         self._trace.clear()
 
+    @in_single_precision
     def learn(self) -> None:
         """One update with all that was kept since the last step, then forget it."""
         if self._trace:
@@ -290,6 +309,20 @@ class AnalogTile(nn.Module):
         """
         return [cells.pulse_counts() for cells in self.rule.cells()]
 
+    def check(self, wait: bool = True) -> None:
+        """Raise the error about numbers that were not finite, if it is still to come.
+
+        :param wait: until the GPU has looked at all that the tile was given; False: only if it is known already.
+        :raises TileError: if an input or gradient since the last such error was not finite; nothing was learned from
+            its batch.
+        """
+        found = self._watch.report(wait)
+        if found is not None:
+            raise TileError(
+                f"{self.label}: {found}. Look for the cause before this layer. It was noticed late, since nothing waits"
+                " for a GPU; nothing was learned from that batch."
+            )
+
     @property
     def label(self) -> str:
         """What errors call this tile: its name in the model if the optimizer knows it, and its size."""
@@ -321,13 +354,18 @@ class AnalogTile(nn.Module):
             self._finite(torch.as_tensor(value), f"parameter {name!r}")
         periphery.set_values(values)
 
-    def _finite(self, values: Tensor, what: str) -> None:
+    def _finite(self, values: Tensor, what: str, came_in: torch.dtype = torch.float32) -> None:
+        """Raise at once, if numbers that came in some type are not finite."""
         if not torch.isfinite(values).all():
-            bad = "NaN" if torch.isnan(values).any() else "infinite"
-            raise TileError(f"{self.label}: the {what} is {bad} in places. Look for its cause before this layer.")
+            found = complaint(what, bool(torch.isnan(values).any()), came_in)
+            raise TileError(f"{self.label}: {found}. Look for its cause before this layer.")
+
+    def _notices_late(self, values: Tensor) -> bool:
+        """Whether nothing waits to know if numbers are finite: they are on a GPU, or treated as if they were."""
+        return values.device.type != "cpu" or self.rpu_config.runtime.implementation == "gpu"
 
     def _rows(self, values: Tensor, width: int, what: str) -> Tensor:
-        """Checked ``[n, width]`` float32."""
+        """Checked ``[n, width]`` float32; where numbers that are not finite are noticed late, they may be in it."""
         if not isinstance(values, Tensor):
             raise TileError(f"{self.label}: the {what} is a {type(values).__name__}. Give a tensor.")
         if values.ndim == 0 or values.shape[-1] != width:
@@ -337,19 +375,28 @@ class AnalogTile(nn.Module):
         if not values.is_floating_point():
             raise TileError(f"{self.label}: the {what} is of type {values.dtype}. Give floating-point numbers.")
         rows = values.detach().reshape(-1, width).float()
-        self._finite(rows, what)
+        if self._notices_late(rows):
+            self._watch.types[what] = values.dtype
+        else:
+            self._finite(rows, what, values.dtype)
         return rows
 
     def _with_bias(self, rows: Tensor) -> Tensor:
         """Inputs ``[n, in]`` of the columns; that of an analog bias is 1."""
         return torch.cat([rows, rows.new_ones(len(rows), 1)], 1) if self.has_bias else rows
 
+    @in_single_precision
     def _product(self, values: Tensor, matrix: Tensor, direction: Direction, clipped: Tensor | None = None) -> Tensor:
+        self.check(wait=False)
         forward, config = direction is Direction.FORWARD, self.rpu_config
         if forward:
             rows = self._with_bias(self._rows(values, self.in_size, "input"))
         else:
             rows = self._rows(values, self.out_size, "gradient")
+        sound = None
+        if self._notices_late(rows):
+            sound = self._watch.note(**{"input" if forward else "gradient": rows})
+            rows = torch.where(sound, rows, 0.0)  # so that it reaches no average
         counter = self.forward_vectors if forward else self.backward_vectors
         numbers = int(counter) + torch.arange(len(rows), device=rows.device)
         counter += len(rows)
@@ -360,6 +407,7 @@ class AnalogTile(nn.Module):
         draws, average = self._draws(rows.device), self.average_input
         y = mvm(matrix, rows, io, draws, stream, numbers, average, forward, periphery, clipped)
         y = y if forward else y[:, : self.in_size]  # nothing comes before a bias
+        y = y if sound is None else torch.where(sound, y, torch.nan)
         return y.reshape(*values.shape[:-1], y.shape[1]).to(values.dtype)
 
     @torch.no_grad()
@@ -453,9 +501,9 @@ class _AnalogProduct(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
         x, clipped = ctx.saved_tensors
         tile: AnalogTile = ctx.tile
-        rows = tile._rows(gradient, tile.out_size, "gradient")
+        tile._rows(gradient, tile.out_size, "gradient")  # before anything is remembered
         if ctx.needs_input_grad[1]:
-            tile.remember(x.detach().reshape(-1, tile.in_size), rows)
+            tile.remember(x.reshape(-1, tile.in_size), gradient.reshape(-1, tile.out_size))
         if not ctx.needs_input_grad[0]:
             return None, None, None
         # What was clipped does not depend on the input.

@@ -1,0 +1,45 @@
+"""Half precision around a tile: activations may be of any type, cells and all that is done with them are float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+
+class _HasWeight(Protocol):
+    @property
+    def weight(self) -> Tensor: ...
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Tile = TypeVar("Tile", bound=_HasWeight)
+
+
+def cast_for_region(x: Tensor) -> Tensor:
+    """What a region of ``torch.autocast`` makes of an input of ``torch.nn.Linear``: there, half precision."""
+    kind = x.device.type
+    if not torch.is_autocast_enabled(kind) or not x.is_floating_point() or x.dtype == torch.float64:
+        return x
+    return x.to(torch.get_autocast_dtype(kind))
+
+
+def in_single_precision(method: Callable[Concatenate[Tile, P], T]) -> Callable[Concatenate[Tile, P], T]:
+    """Make a method of a tile compute what it says, also within a region of ``torch.autocast``.
+
+    There, products of float32 matrices would be computed in half precision.
+    """
+
+    @wraps(method)
+    def wrapped(tile: Tile, /, *arguments: P.args, **named: P.kwargs) -> T:
+        kind = tile.weight.device.type
+        if not torch.is_autocast_enabled(kind):
+            return method(tile, *arguments, **named)
+        with torch.autocast(kind, enabled=False):
+            return method(tile, *arguments, **named)
+
+    return wrapped
