@@ -23,7 +23,7 @@ def draw(key: tuple[int, int], stream: int, numbers: Tensor, width: int, part: i
     if out.numel():
         last = part if isinstance(part, Tensor) else numbers
         fixed = 0 if isinstance(part, Tensor) else signed(part)
-        launch = _kernel(normal, not numbers.is_cuda)[(len(numbers) * parts,)]
+        launch = _kernel(normal, numbers.device.type == "cpu")[(len(numbers) * parts,)]
         launch(out, numbers, last, fixed, width, parts, stream, *map(signed, key), isinstance(part, Tensor))
     return out
 

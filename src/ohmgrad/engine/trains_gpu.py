@@ -26,7 +26,7 @@ def pack(
     out = torch.empty(samples * words, lines, dtype=torch.int32, device=chances.device)
     parts = -(-lines // block)
     if out.numel():
-        launch = pack_kernel(not chances.is_cuda)[(samples * words * parts,)]
+        launch = pack_kernel(chances.device.type == "cpu")[(samples * words * parts,)]
         arguments = (out, chances.contiguous(), bl, numbers, lines, words, parts, stream, *map(signed, key))
         launch(*arguments, size=block, num_warps=4)
     return out
