@@ -43,8 +43,7 @@ class Recursion:
     @property
     def form(self) -> tuple[Any, int, int, int, int]:
         """What a kernel for it depends on."""
-        counts = map(len, (self.cells, self.matrices, self.reads, self.constants))
-        return (self.function, *counts)
+        return self.function, len(self.cells), len(self.matrices), len(self.reads), len(self.constants)
 
 
 def run(

@@ -231,15 +231,15 @@ def _demand(line):
 
 
 def _received(line, other, skip):
-    """How many pulses the cells get in a word, and whether they raise them."""
+    """How many pulses the cells get in a word, and all ones if they raise the cells, else 0."""
     if counted:
         product = line * other
         count = tl.minimum(tl.maximum(round_even(tl.abs(product)).to(tl.int32) - skip, 0), 31)
-        up = product < 0.0
+        up = product.to(tl.int32, bitcast=True) >> 31
     else:
-        count = popcount((line & other & 0x7FFFFFFF).to(tl.uint32, bitcast=True))
-        up = (line ^ other) < 0
-    return count, up
+        count = popcount((other & (line & 0x7FFFFFFF)).to(tl.uint32, bitcast=True))
+        up = (line ^ other) >> 31
+    return count.to(tl.uint32), up.to(tl.uint32, bitcast=True)
 
 
 def _rewrite(w, visible, number, seen, strength, stream, row, column, k0, k1):
@@ -304,9 +304,9 @@ def _replay(
                     if counted:
                         skip = tl.load(skips + position)
                     count, up = received(line, other, skip)
-                    ones = tl.where(up, (tl.full((size,), 1, tl.uint64) << count.to(tl.uint64)) - 1, 0)
-                    bits = bits | (ones << (pending & 63).to(tl.uint64))
-                    pending += count
+                    new = ((tl.full((size,), 1, tl.uint32) << count) - 1) & up
+                    bits = bits | (new.to(tl.uint64) << pending.to(tl.uint64))
+                    pending += count.to(tl.int32)
                 position += fits
                 room -= fits * most
             w, number, ups = drain(w, bits, pending, number, ups, cell, constants, pulse_stream, row, column, k0, k1)
