@@ -63,6 +63,7 @@ def _warn(law: Any, reason: str) -> None:
 def _launch(
     cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws, block: int
 ) -> Tensor:
+    lanes = lanes if lanes.stride(1) == 1 else lanes.contiguous()
     state, parts = cells.state, -(-cells.state.shape[1] // block)
     read = torch.empty(len(events.slices), state.shape[1], dtype=torch.float32, device=state.device)
     in_memory = state.device.type == "cpu"
