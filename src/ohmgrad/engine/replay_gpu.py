@@ -173,7 +173,10 @@ def _adapter(law: Any, order: tuple[int, ...], n_cell: int, tables: tuple[bool, 
     def argument(k: int) -> str:
         if k >= 0:
             return f"cell[{k}]"
-        return f"constants[{-1 - k}]" if tables[-1 - k] else f"tl.cast(constants[{-1 - k}], tl.float32)"
+        if tables[-1 - k]:
+            return f"constants[{-1 - k}]"
+        # The interpreter fails to combine a truth value of one number with those of a block.
+        return f"tl.full(w.shape, constants[{-1 - k}], tl.float32)" if interpreted else f"constants[{-1 - k}]"
 
     loads = [f"tl.load(parameters[{k}] + at, mask=inside, other=0.0).to(tl.float32)," for k in range(n_cell)]
     call = ", ".join(["w", "up", "noise", *map(argument, order)])
