@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --constraint constraints.txt --editable
 
-.PHONY: help demo test lint format types docs bench build clean
+.PHONY: help demo test lint format types docs bench gpu build clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,11 +32,18 @@ docs: $(VENV)/.dev ## Build the documentation into site/
 bench: $(VENV)/.dev ## Measure the speed of the kernels
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=min,median,rounds --benchmark-sort=name $(BENCH)
 
+gpu: $(VENV)/.gpu ## Test and measure on a GPU (GPU="-k ..." chooses benchmarks)
+	$(BIN)/python -m pytest --numprocesses 4
+	$(BIN)/python -m pytest benchmarks --place cuda --benchmark-json=gpu.json \
+		--benchmark-columns=min,median,rounds --benchmark-sort=name $(GPU)
+	$(BIN)/python benchmarks/record.py gpu.json
+	$(BIN)/python benchmarks/transformer.py --device cuda
+
 build: $(VENV)/.dev ## Build the wheel and the source archive into dist/
 	$(BIN)/python -m build
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) ohmgrad-demo site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) ohmgrad-demo site dist gpu.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 
 # A stamp says what is installed; it is made again when the list of dependencies changes.
 $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
@@ -48,6 +55,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing ohmgrad and the tools of its development into $(VENV) (once, a few minutes)"
 	$(INSTALL) '.[dev]'
 	@touch $@ $(VENV)/.lab
+
+# constraints.txt pins the version of torch; which build of it is installed is up to the index that pip asks.
+$(VENV)/.gpu: $(VENV)/.dev
+	@$(BIN)/python -c "import torch; raise SystemExit(0 if torch.cuda.is_available() else 'This torch sees no GPU. Install a build of it with CUDA or ROCm into $(VENV): see https://pytorch.org/get-started')"
+	@touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -14,10 +14,12 @@ from ohmgrad.configs import (
     BufferedTransferCompound,
     ChoppedTransferCompound,
     ConstantStepDevice,
+    DigitalRankUpdateRPUConfig,
     DynamicTransferCompound,
     IdealDevice,
     IOParameters,
     LinearStepDevice,
+    MixedPrecisionCompound,
     RPUConfig,
     SingleRPUConfig,
     SoftBoundsDevice,
@@ -78,6 +80,8 @@ def config(subject: str) -> RPUConfig:
     plain = UpdateParameters(update_management=False, update_bl_management=False)
     if subject in DEVICES:
         return SingleRPUConfig(device=DEVICES[subject], update=plain)
+    if subject == "mixed_precision":
+        return DigitalRankUpdateRPUConfig(device=MixedPrecisionCompound(device=DEVICES["soft_bounds"]), update=plain)
     name, _, gamma = subject.partition("_gamma")
     compound = RULES[name](
         unit_cell_devices=[DEVICES["soft_bounds"], DEVICES["soft_bounds"]],

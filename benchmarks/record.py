@@ -12,7 +12,7 @@ from typing import Any
 
 FIELDS = (
     "date", "machine", "cores", "threads", "python", "torch", "numba", "commit", "subject", "size", "batch", "density",
-    "median_us", "ns_per_cell_sample",
+    "median_us", "ns_per_cell_sample", "floor_us",
 )  # fmt: skip
 
 
@@ -32,8 +32,9 @@ def rows(run: dict[str, Any]) -> list[dict[str, object]]:
     table = []
     for bench in run["benchmarks"]:
         info, median = bench["extra_info"], bench["stats"]["median"]
+        median /= info.pop("updates", 1)  # of a round
         cells = info["size"] ** 2 * info["batch"]
-        figures = {"median_us": f"{median * 1e6:.1f}", "ns_per_cell_sample": f"{median / cells * 1e9:.3f}"}
+        figures = {"median_us": f"{median * 1e6:.1f}", "ns_per_cell_sample": f"{median / cells * 1e9:.4g}"}
         table.append({**common, **info, **figures})
     return table
 

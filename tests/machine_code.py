@@ -68,15 +68,20 @@ def launches_of(code: Callable[[], Any]) -> list[Launch]:
     return found
 
 
-def compiled(launch: Launch, capability: int) -> MachineCode:
-    """The machine code of a launch, for NVIDIA GPUs of a compute capability such as 90."""
+def built(launch: Launch, capability: int) -> Any:
+    """What Triton makes of a launch, for NVIDIA GPUs of a compute capability such as 90."""
     names = launch.kernel.arg_names
     given = dict(zip(names, launch.arguments, strict=False)) | launch.options
     fixed = {launch.kernel.params[number].name for number in launch.kernel.constexprs}
     signature = {name: "constexpr" if name in fixed else _type(given[name]) for name in names}
     options = {name: value for name, value in launch.options.items() if name not in names} | PRECISE
     source = ASTSource(launch.kernel, signature, {name: given[name] for name in fixed})
-    text = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options).asm["ptx"]
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+
+
+def compiled(launch: Launch, capability: int) -> MachineCode:
+    """The machine code of a launch."""
+    text = built(launch, capability).asm["ptx"]
     return MachineCode(launch.kernel.__name__, *_assembled(text, capability), text)
 
 

@@ -28,7 +28,7 @@ from ohmgrad.tile import AnalogTile
 X, D = torch.tensor([0.5, -1.0]), torch.tensor([0.2])
 COUNTED = [PulseType.MEAN_COUNT, PulseType.DETERMINISTIC_IMPLICIT]
 BY_TYPE = pytest.mark.parametrize("kind", COUNTED, ids=lambda kind: kind.name)
-BY_IMPLEMENTATION = pytest.mark.parametrize("implementation", ["reference", "cpu"])
+BY_IMPLEMENTATION = pytest.mark.parametrize("implementation", ["reference", "cpu", "gpu"])
 
 
 def tile_of(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws, Stream
 
-BOTH = pytest.mark.parametrize("implementation", ["reference", "cpu"])
+ALL = pytest.mark.parametrize("implementation", ["reference", "cpu", "gpu"])
 KIND = pytest.mark.parametrize("kind", ["normal", "uniform"])
 
 
@@ -20,7 +20,7 @@ def draw(
     return getattr(Draws(seed, implementation), kind)(stream, numbers, width, part)
 
 
-@BOTH
+@ALL
 @KIND
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 63])
 def test_an_entry_does_not_depend_on_which_others_are_asked_for(kind: str, width: int, implementation: str) -> None:
@@ -30,6 +30,7 @@ def test_an_entry_does_not_depend_on_which_others_are_asked_for(kind: str, width
     assert draw(kind, implementation, some[:0], width).shape == (0, width)
 
 
+@settings(max_examples=30)
 @given(
     numbers=st.lists(st.integers(0, 2**40), min_size=1, max_size=5),
     width=st.integers(1, 9),
@@ -37,19 +38,19 @@ def test_an_entry_does_not_depend_on_which_others_are_asked_for(kind: str, width
     stream=st.integers(0, 2**31 - 1),
     part=st.integers(0, 2**32 - 1),
 )
-def test_both_implementations_draw_the_same(numbers: list[int], width: int, seed: int, stream: int, part: int) -> None:
+def test_all_implementations_draw_the_same(numbers: list[int], width: int, seed: int, stream: int, part: int) -> None:
     rows = torch.tensor(numbers)
-    uniforms = [
-        draw("uniform", implementation, rows, width, seed, stream, part) for implementation in ("reference", "cpu")
-    ]
-    normals = [
-        draw("normal", implementation, rows, width, seed, stream, part) for implementation in ("reference", "cpu")
-    ]
-    assert torch.equal(*uniforms)
+    uniforms, normals = (
+        [draw(kind, implementation, rows, width, seed, stream, part) for implementation in ("reference", "cpu", "gpu")]
+        for kind in ("uniform", "normal")
+    )
+    assert torch.equal(*uniforms[:2])
+    assert torch.equal(*uniforms[1:])
     assert (normals[0] - normals[1]).abs().max() <= 1e-6
+    assert torch.equal(*normals[1:])
 
 
-@BOTH
+@ALL
 @KIND
 def test_every_part_of_an_address_matters(kind: str, implementation: str) -> None:
     rows = torch.arange(8)
@@ -60,7 +61,7 @@ def test_every_part_of_an_address_matters(kind: str, implementation: str) -> Non
     assert len(values.unique()) == len(values)
 
 
-@BOTH
+@pytest.mark.parametrize("implementation", ["reference", "cpu"])
 def test_uniform_numbers_are_uniform(implementation: str) -> None:
     values = draw("uniform", implementation, torch.arange(1000), 100).double().flatten()
     assert values.min() > 0.0

@@ -1,9 +1,12 @@
-"""The compiled replay is the reference replay, on any shape, with everything that can happen to a cell."""
+"""The compiled replays are the reference replay, on any shape, with everything that can happen to a cell.
+
+Where there is no GPU, its kernels are interpreted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ohmgrad.configs import SoftBoundsDevice
-from ohmgrad.engine import threads
+from ohmgrad.engine import replay_gpu, threads
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.replay import Cells, Events, bind_law, replay
 
@@ -90,12 +93,23 @@ class Batch:
             raised=cells.raised.clone(),
         )
 
-    def run(self, implementation: str, events: Events | None = None) -> tuple[Cells, Tensor]:
-        cells = self.copied()
-        read = replay(
-            cells, self.slices, self.lanes, None, self.events if events is None else events, Draws(99, implementation)
-        )
-        return cells, read
+    def run(self, implementation: str, events: Events | None = None, block: int = 0) -> tuple[Cells, Tensor]:
+        place = "cuda" if implementation == "gpu" and torch.cuda.is_available() else "cpu"
+        cells, events = moved(self.copied(), place), moved(self.events if events is None else events, place)
+        arguments = (cells, self.slices.to(place), self.lanes.to(place), None, events, Draws(99, implementation))
+        read = replay_gpu.replay(*arguments, block=block) if block else replay(*arguments)
+        return moved(cells, "cpu"), read.cpu()
+
+
+def moved(record: Any, place: str) -> Any:
+    """Cells or events with all their tensors in one place."""
+
+    def there(value: Any) -> Any:
+        if isinstance(value, tuple) and all(isinstance(item, Tensor) for item in value):
+            return tuple(item.to(place) for item in value)
+        return value.to(place) if isinstance(value, Tensor) else value
+
+    return replace(record, **{field.name: there(getattr(record, field.name)) for field in fields(record)})
 
 
 def assert_same(
@@ -129,19 +143,36 @@ def test_the_compiled_replay_is_the_reference_replay(slices, lanes, columns, wri
     assert_same(batch.run(implementation="reference"), batch.run(implementation="cpu"), rounded)
 
 
+@COLUMNS
+@WRITE_NOISE
+@pytest.mark.parametrize(("slices", "lanes"), [(1, 1), (3, 1), (1, 3), (2, 63), (2, 129), (9, 3)])
+def test_the_replay_on_a_gpu_gives_the_bits_of_the_processor(slices, lanes, columns, write_noise) -> None:
+    batch = Batch(slices, lanes, columns, write_noise)
+    assert_same(batch.run("cpu"), batch.run("gpu"), identical)
+
+
+@pytest.mark.parametrize("block", [2, 32, 64, 256])
+def test_any_block_on_a_gpu_gives_the_same_bits(block: int) -> None:
+    batch = Batch(2, 65 if block > 2 else 5, columns=True, write_noise=0.05)
+    assert_same(batch.run("cpu"), batch.run("gpu", block=block), identical)
+
+
+@pytest.mark.parametrize("implementation", ["cpu", "gpu"])
 @pytest.mark.parametrize(("slices", "lanes"), [(1, 1), (2, 129)])
-def test_pulses_without_noise_are_the_same_too(slices: int, lanes: int) -> None:
+def test_pulses_without_noise_are_the_same_too(slices: int, lanes: int, implementation: str) -> None:
     batch = Batch(slices, lanes, columns=True, noisy=False)
-    assert_same(batch.run(implementation="reference"), batch.run(implementation="cpu"), rounded)
+    assert_same(batch.run("reference"), batch.run(implementation), rounded)
 
 
-def test_every_number_that_comes_out_was_written() -> None:
-    cells, read = Batch(3, 129, columns=True, write_noise=0.05).run(implementation="cpu")
+@pytest.mark.parametrize("implementation", ["cpu", "gpu"])
+def test_every_number_that_comes_out_was_written(implementation: str) -> None:
+    cells, read = Batch(3, 129, columns=True, write_noise=0.05).run(implementation)
     assert cells.apparent is not None
     assert all(torch.isfinite(tensor).all() for tensor in (cells.state, cells.apparent, read))
 
 
-def test_pulses_of_a_cell_keep_their_order_however_many_are_waiting() -> None:
+@pytest.mark.parametrize("implementation", ["cpu", "gpu"])
+def test_pulses_of_a_cell_keep_their_order_however_many_are_waiting(implementation: str) -> None:
     # Soft bounds forget early pulses first, so any change of order shows. Every word brings all its slots.
     batch = Batch(2, 5, columns=True, noisy=False)
     counts = torch.tensor([1, 31, 30, 2, 31, 31, 31, 31, 3, 5, 17, 31, 1, 1, 31, 29])
@@ -150,11 +181,11 @@ def test_pulses_of_a_cell_keep_their_order_however_many_are_waiting() -> None:
         signs = (torch.arange(16)[:, None] + torch.arange(5)[None, :]) % 3 == 0
         batch.lanes = torch.where(signs, filled - (1 << 31), filled).to(torch.int32)
         batch.slices = torch.full((2, 16), ALWAYS, dtype=torch.int32)
-        assert_same(batch.run(False, Events.none()), batch.run(True, Events.none()), rounded)
+        assert_same(batch.run("reference", Events.none()), batch.run(implementation, Events.none()), rounded)
 
 
 @WRITE_NOISE
-@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+@pytest.mark.parametrize("implementation", ["reference", "cpu", "gpu"])
 def test_a_batch_may_be_cut_anywhere(implementation: str, write_noise: float) -> None:
     batch = Batch(3, 65, columns=True, write_noise=write_noise)
     whole, _ = batch.run(implementation, Events.none())
@@ -180,7 +211,7 @@ def test_one_thread_and_several_give_the_same_bits(monkeypatch, count, columns, 
     assert_same(alone, batch.run(implementation="cpu"), identical)
 
 
-@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+@pytest.mark.parametrize("implementation", ["reference", "cpu", "gpu"])
 def test_rows_or_columns_as_slices_give_every_cell_the_same_life(implementation: str) -> None:
     batch = Batch(5, 7, columns=True, write_noise=0.05)
     by_column, _ = batch.run(implementation, Events.none())
@@ -199,7 +230,7 @@ def test_rows_or_columns_as_slices_give_every_cell_the_same_life(implementation:
         assert torch.equal(first, second.t())
 
 
-@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+@pytest.mark.parametrize("implementation", ["reference", "cpu", "gpu"])
 def test_a_silent_batch_changes_nothing(implementation: str) -> None:
     batch = Batch(3, 65, columns=True, write_noise=0.05)
     batch.lanes = torch.zeros_like(batch.lanes)
@@ -209,7 +240,7 @@ def test_a_silent_batch_changes_nothing(implementation: str) -> None:
     assert torch.equal(cells.pulses, batch.cells.pulses)
 
 
-@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+@pytest.mark.parametrize("implementation", ["reference", "cpu", "gpu"])
 def test_a_batch_without_samples_is_only_read(implementation: str) -> None:
     batch = Batch(3, 5, columns=True)
     batch.slices, batch.lanes = batch.slices[:, :0], batch.lanes[:0]
@@ -226,18 +257,19 @@ def test_a_batch_without_samples_is_only_read(implementation: str) -> None:
 def test_only_cells_that_got_pulses_get_new_write_noise() -> None:
     batch = Batch(3, 65, columns=True, write_noise=0.05)
     batch.lanes[:, ::2] = 0
-    cells, _ = batch.run(True, Events.none())
+    cells, _ = batch.run("cpu", Events.none())
     assert torch.equal(cells.apparent[:, ::2], batch.cells.apparent[:, ::2])
     touched = cells.pulses > batch.cells.pulses
     assert touched.any()
     assert (cells.apparent != batch.cells.apparent)[touched].all()
 
 
+@pytest.mark.parametrize("implementation", ["cpu", "gpu"])
 @pytest.mark.parametrize("write_noise", [0.0, 0.05])
-def test_the_pulse_counter_may_overflow(write_noise: float) -> None:
+def test_the_pulse_counter_may_overflow(write_noise: float, implementation: str) -> None:
     batch = Batch(2, 9, columns=True, write_noise=write_noise)
     batch.cells.pulses.fill_(2**31 - 5)
-    first, second = batch.run(implementation="reference"), batch.run(implementation="cpu")
+    first, second = batch.run("reference"), batch.run(implementation)
     assert (first[0].pulses < 0).any()
     assert_same(first, second, rounded)
 
@@ -252,7 +284,7 @@ def test_every_pulse_has_noise_of_its_own() -> None:
     batch.cells.state.zero_()
     batch.slices = torch.full((2, WORDS), ALWAYS, dtype=torch.int32)
     batch.lanes = torch.full((WORDS, 500), ALWAYS, dtype=torch.int32)
-    cells, _ = batch.run(True, Events.none())
+    cells, _ = batch.run("cpu", Events.none())
     walk = (cells.state.double() + pulses) / 0.3 / pulses**0.5  # the mean step is 1 down, its noise 0.3
     assert abs(float(walk.mean())) <= 5 / 1000**0.5
     assert abs(float(walk.var()) - 1.0) <= 5 * (2 / 1000) ** 0.5

@@ -16,7 +16,7 @@ from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.update import UpdateParameters
 
-BOTH = pytest.mark.parametrize("implementation", ["reference", "cpu"])
+ALL = pytest.mark.parametrize("implementation", ["reference", "cpu", "gpu"])
 
 
 def fired(trains: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def test_slots_samples_and_lines_are_independent() -> None:
         assert abs(float(product.mean())) <= 5 * scale / math.sqrt(product.numel()), name
 
 
-@BOTH
+@ALL
 def test_probability_0_never_fires_and_1_or_more_always(implementation: str) -> None:
     slots = fired(trains_of([0.0, -0.0, 1.0, -1.0, 7.5], implementation, samples=50).x)
     assert not slots[:, :2].any()
@@ -67,7 +67,7 @@ def test_very_small_probabilities_are_not_lost() -> None:
     assert abs(count - expected) <= 3 * math.sqrt(expected)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("bl", [0, 1, 5, 30, 31, 32, 61, 62, 63, 100])
 def test_a_train_has_as_many_slots_as_its_length(bl: int, implementation: str) -> None:
     trains = trains_of([1.0, 0.5], implementation, bl=bl)
@@ -87,7 +87,7 @@ def test_long_trains_continue_in_fresh_random_numbers() -> None:
 
 @pytest.mark.parametrize("words", [1, 2, 4])
 @pytest.mark.parametrize("lines", [1, 3, 63, 130])
-def test_both_implementations_draw_the_same_trains(lines: int, words: int) -> None:
+def test_all_implementations_draw_the_same_trains(lines: int, words: int) -> None:
     generator = torch.Generator().manual_seed(lines + words)
     samples = 7
     chances = torch.rand(samples, lines, generator=generator)
@@ -97,15 +97,16 @@ def test_both_implementations_draw_the_same_trains(lines: int, words: int) -> No
     chances = torch.where(torch.rand(samples, lines, generator=generator) < 0.5, -chances, chances)
     bl = torch.randint(31 * words + 1, (samples,), generator=generator)
     numbers = torch.tensor([0, 1, 2, 50, 2**31, 2**32 - 1, 2**32 + 5])
-    first, second = (
+    first, *others = (
         pack(chances, bl, words, Draws(2**62 + 9, implementation), 77, numbers)
-        for implementation in ("reference", "cpu")
+        for implementation in ("reference", "cpu", "gpu")
     )
-    assert first.dtype == second.dtype == torch.int32
-    assert torch.equal(first, second)
+    for other in others:
+        assert first.dtype == other.dtype == torch.int32
+        assert torch.equal(first, other)
 
 
-@BOTH
+@ALL
 def test_the_trains_of_a_sample_do_not_depend_on_the_batch_it_is_in(implementation: str) -> None:
     x, d = torch.randn(9, 5, generator=torch.Generator().manual_seed(0)), torch.ones(9, 2)
     lengths = Lengths(torch.full((9,), 40), torch.full((9,), 0.5), torch.full((9,), 0.4))
@@ -118,7 +119,7 @@ def test_the_trains_of_a_sample_do_not_depend_on_the_batch_it_is_in(implementati
     assert torch.equal(whole.d[8:], rest.d)
 
 
-@BOTH
+@ALL
 def test_a_train_carries_the_sign_of_its_line(implementation: str) -> None:
     words = trains_of([0.5, -0.5, -1.0, 1.0, 0.0, -0.0], implementation, samples=40).x
     assert (words[:, [0, 3]] > 0).any(0).all()
@@ -151,7 +152,7 @@ def test_a_flipped_line_has_the_same_slots_and_the_other_sign() -> None:
 # Resolution of the probabilities
 
 
-@BOTH
+@ALL
 def test_probabilities_round_to_the_nearest_bin_and_halves_to_even(implementation: str) -> None:
     # With bins of 1 only 0 and 1 remain, so every train is certain.
     slots = fired(trains_of([0.1, 0.49, 0.5, 0.51, 1.0, 1.4], implementation, res=1.0, samples=20).x)

@@ -140,7 +140,8 @@ def _rewritten(function: Any, interpreted: bool, real: bool, bound: dict[str, An
     names = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
     captured = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     known = function.__globals__ | {name: cell.cell_contents for name, cell in captured}
-    meant = {name: known[name] for name in sorted(names - bound.keys()) if name in known}
+    names -= bound.keys() | set(function.__code__.co_varnames)  # a local name may also be a global one
+    meant = {name: known[name] for name in sorted(names) if name in known}
     in_vocabulary = function.__module__ != divide.__module__ and not any(value is tl for value in meant.values())
     tables = {name: meant.pop(name) for name, value in list(meant.items()) if _is_table(value)}
     text = ast.unparse(_Rewriter(real, in_vocabulary, set(tables)).visit(definition)) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from typing import Literal
 
@@ -23,11 +24,16 @@ def choose(asked: Literal["auto", "reference", "cpu", "gpu"], where: torch.devic
     if asked == "auto":
         if on_processor:
             return "cpu"
-        return "gpu" if find_spec("triton") is not None else "reference"
+        return "gpu" if _has_triton() else "reference"
     if asked == "cpu" and not on_processor:
         raise ConfigError(f'runtime.implementation = "cpu", but the tile is on {where}. Use "auto", or move it back.')
-    if asked == "gpu" and find_spec("triton") is None:
+    if asked == "gpu" and not _has_triton():
         raise ConfigError(
             'runtime.implementation = "gpu" needs Triton. Install it (pip install triton), or use "auto".'
         )
     return asked
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None

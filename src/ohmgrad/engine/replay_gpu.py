@@ -63,6 +63,7 @@ def _warn(law: Any, reason: str) -> None:
 def _launch(
     cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws, block: int
 ) -> Tensor:
+    lanes = lanes if lanes.stride(1) == 1 else lanes.contiguous()
     state, parts = cells.state, -(-cells.state.shape[1] // block)
     read = torch.empty(len(events), state.shape[1], dtype=torch.float32, device=state.device)
     in_memory = state.device.type == "cpu"
@@ -171,7 +172,10 @@ def _adapter(law: Any, order: tuple[int, ...], n_cell: int, tables: tuple[bool, 
     def argument(k: int) -> str:
         if k >= 0:
             return f"cell[{k}]"
-        return f"constants[{-1 - k}]" if tables[-1 - k] else f"tl.cast(constants[{-1 - k}], tl.float32)"
+        if tables[-1 - k]:
+            return f"constants[{-1 - k}]"
+        # The interpreter fails to combine a truth value of one number with those of a block.
+        return f"tl.full(w.shape, constants[{-1 - k}], tl.float32)" if interpreted else f"constants[{-1 - k}]"
 
     loads = [f"tl.load(parameters[{k}] + at, mask=inside, other=0.0).to(tl.float32)," for k in range(n_cell)]
     call = ", ".join(["w", "up", "noise", *map(argument, order)])
@@ -230,15 +234,15 @@ def _demand(line):
 
 
 def _received(line, other, skip):
-    """How many pulses the cells get in a word, and whether they raise them."""
+    """How many pulses the cells get in a word, and all ones if they raise the cells, else 0."""
     if counted:
         product = line * other
         count = tl.minimum(tl.maximum(round_even(tl.abs(product)).to(tl.int32) - skip, 0), 31)
-        up = product < 0.0
+        up = product.to(tl.int32, bitcast=True) >> 31
     else:
-        count = popcount((line & other & 0x7FFFFFFF).to(tl.uint32, bitcast=True))
-        up = (line ^ other) < 0
-    return count, up
+        count = popcount((other & (line & 0x7FFFFFFF)).to(tl.uint32, bitcast=True))
+        up = (line ^ other) >> 31
+    return count.to(tl.uint32), up.to(tl.uint32, bitcast=True)
 
 
 def _rewrite(w, visible, number, seen, strength, stream, row, column, k0, k1):
@@ -303,9 +307,9 @@ def _replay(
                     if counted:
                         skip = tl.load(skips + position)
                     count, up = received(line, other, skip)
-                    ones = tl.where(up, (tl.full((size,), 1, tl.uint64) << count.to(tl.uint64)) - 1, 0)
-                    bits = bits | (ones << (pending & 63).to(tl.uint64))
-                    pending += count
+                    new = ((tl.full((size,), 1, tl.uint32) << count) - 1) & up
+                    bits = bits | (new.to(tl.uint64) << pending.to(tl.uint64))
+                    pending += count.to(tl.int32)
                 position += fits
                 room -= fits * most
             w, number, ups = drain(w, bits, pending, number, ups, cell, constants, pulse_stream, row, column, k0, k1)

@@ -7,6 +7,7 @@ import io
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -23,6 +24,8 @@ from ohmgrad.tile import AnalogTile
 Size = tuple[int, int]
 """Outputs and inputs of a tile."""
 
+SMALL_SIZES: tuple[Size, ...] = ((1, 1), (3, 5))
+"""For kernels that are interpreted."""
 SIZES: tuple[Size, ...] = ((1, 1), (3, 1), (1, 3), (3, 63), (500, 2))
 """On both sides of the widths that kernels are made for, with either side the longer."""
 
@@ -30,7 +33,7 @@ SIZES: tuple[Size, ...] = ((1, 1), (3, 1), (1, 3), (3, 63), (500, 2))
 class Implementation(NamedTuple):
     """One way to compute, and the kind of PyTorch device that it computes on."""
 
-    name: Literal["reference", "cpu"]
+    name: Literal["reference", "cpu", "gpu"]
     place: str
 
     @property
@@ -42,8 +45,11 @@ class Implementation(NamedTuple):
 REFERENCE = Implementation("reference", "cpu")
 """The definition of all others."""
 COMPILED = Implementation("cpu", "cpu")
-IMPLEMENTATIONS = (REFERENCE, COMPILED)
-"""Every implementation, the reference first. A new one is one entry."""
+GPU = Implementation("gpu", "cuda")
+INTERPRETED = Implementation("gpu", "cpu")
+"""The kernels of the GPU, interpreted: a thousand times slower, so only where they meet the reference."""
+IMPLEMENTATIONS = (REFERENCE, COMPILED, GPU)
+"""Every implementation that a test may run at length, the reference first. A new one is one entry."""
 
 COMPOUNDS: dict[str, type[TransferCompound]] = {
     "ttv1": TransferCompound,
@@ -204,9 +210,12 @@ def assert_same_but_for_rounding(found: Mapping[str, Tensor], wanted: Mapping[st
 
 def assert_implementations_agree(config: RPUConfig, sizes: tuple[Size, ...] = SIZES) -> None:
     """Every implementation does what the reference does, from memory that held nothing good."""
-    for size in sizes:
-        wanted = everything(live(make_tile(config, size, REFERENCE)))
-        for implementation in implementations()[1:]:
+    tried = [(each, sizes) for each in implementations()[1:]]
+    if find_spec("triton") and not GPU.exists:
+        tried.append((INTERPRETED, SMALL_SIZES))
+    for implementation, its_sizes in tried:
+        for size in its_sizes:
+            wanted = everything(live(make_tile(config, size, REFERENCE)))
             with poisoned_memory():
                 found = everything(live(make_tile(config, size, implementation)))
             assert_same_but_for_rounding(found, wanted, f"{implementation} at size {size}")
