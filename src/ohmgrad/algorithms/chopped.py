@@ -184,7 +184,8 @@ class ChoppedTransfer(BufferedTransfer):
         rates = super().fast_rates(x, d, rate, up, draws)
         if config.auto_scale:
             largest_x, largest_d = (
-                self._average(name, row_peaks(values), draws) for name, values in (("m_x", x), ("m_d", d))
+                self._average(name, row_peaks(values, draws.implementation), draws)
+                for name, values in (("m_x", x), ("m_d", d))
             )
             if config.fast_lr > 0.0:
                 product = largest_x * largest_d

@@ -141,7 +141,7 @@ class MixedPrecision(SingleArrayRule):
         x = quantised(x, config.n_x_bins, config.stoc_round_x, draws, Stream.MIXED_ROUND_X.of(0), numbers)
         d = quantised(d, config.n_d_bins, config.stoc_round_d, draws, Stream.MIXED_ROUND_D.of(0), numbers)
         limit = MOST_STEPS * config.step
-        d = saturated(d * rate, x, limit)
+        d = saturated(d * rate, row_peaks(x, draws.implementation), limit)
         add_outer_products(self.chi, d, x, draws.implementation)
         for chi in self.chi.split(self._block(draws)):
             chi.clamp_(-limit, limit)
@@ -201,15 +201,18 @@ def quantised(values: Tensor, bins: int, stochastic: bool, draws: Draws, stream:
     if bins == 0:
         return values
     most = bins // 2
-    width = row_peaks(values)[:, None] / most
+    width = row_peaks(values, draws.implementation)[:, None] / most
     scaled = values / torch.where(width > 0.0, width, 1.0)
     if stochastic:
         scaled = scaled + (draws.uniform(stream, numbers, values.shape[1]) - 0.5)
     return torch.round(scaled).clamp(-most, most) * width
 
 
-def saturated(d: Tensor, x: Tensor, limit: float) -> Tensor:
-    """The rows of d, clipped such that no element of :math:`d x^T` is larger than ``limit``."""
+def saturated(d: Tensor, peaks: Tensor, limit: float) -> Tensor:
+    """The rows of d, clipped such that no element of :math:`d x^T` is larger than ``limit``.
+
+    :param peaks: the largest magnitude of every row of x, ``[n]``.
+    """
     largest = torch.finfo(torch.float32).max
-    bounds = (limit / row_peaks(x).double()).clamp(max=largest).float()[:, None]
+    bounds = (limit / peaks.double()).clamp(max=largest).float()[:, None]
     return torch.maximum(torch.minimum(d, bounds), -bounds)

@@ -93,7 +93,8 @@ def pulse_lengths(
         arrays = [tensor.contiguous().numpy() for tensor in (*out, x, d, rate)]
         _compiled()(*arrays, *settings)
         return Lengths(*out)
-    bl, a, b = train_length(row_peaks(x).double(), row_peaks(d).double(), rate, *settings)
+    top_x, top_d = (row_peaks(values, implementation).double() for values in (x, d))
+    bl, a, b = train_length(top_x, top_d, rate, *settings)
     return Lengths(bl.long(), a.float(), b.float())
 
 
@@ -117,12 +118,12 @@ def _compiled() -> Any:
     return compile_kernel(fill, __name__)
 
 
-def row_peaks(values: Tensor) -> Tensor:
+def row_peaks(values: Tensor, implementation: Implementation) -> Tensor:
     """Largest magnitude of every row, ``[n]``.
 
     On the processor by NumPy: after a parallel reduction torch's threads spin for milliseconds on the cores that the
     kernels need next.
     """
-    if values.device.type != "cpu":
+    if implementation == "gpu" or values.device.type != "cpu":
         return values.abs().amax(1)
     return torch.from_numpy(np.abs(values.numpy()).max(1))

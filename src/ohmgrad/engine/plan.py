@@ -172,7 +172,7 @@ def make_lines(
     numbers = first_sample + torch.arange(len(samples), device=samples.x.device)
     x, d = _sides(samples, lengths, up, draws, array, numbers)
     if up.pulse_type in (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED):
-        words = _words(lengths.bl, up, draws)
+        words = _known_words(up, draws) or _words(lengths.bl)
         packed = [pack(side.signed(side.chances), lengths.bl, words, draws, side.train, numbers) for side in (x, d)]
         return Trains(packed[0], packed[1], words, samples.batch, samples.count)
     bl = lengths.bl.float()[:, None]
@@ -181,14 +181,19 @@ def make_lines(
         of_d = torch.clamp(torch.round(bl * d.chances), -bl, bl) / bl.clamp(min=1.0)
     else:
         of_x, of_d = x.chances.clamp(-1.0, 1.0), bl * d.chances.clamp(-1.0, 1.0)
-    words = _words(torch.round(row_peaks(of_x) * row_peaks(of_d)), up, draws)
+    words = _known_words(up, draws) or _words(
+        torch.round(row_peaks(of_x, draws.implementation) * row_peaks(of_d, draws.implementation))
+    )
     factors = [side.signed(values).repeat_interleave(words, 0) for side, values in ((x, of_x), (d, of_d))]
     return Counts(factors[0], factors[1], words, samples.batch, samples.count, words)
 
 
-def _words(most: Tensor, up: UpdateParameters, draws: Draws) -> int:
-    """Words of every sample; ``most``: the longest train or the greatest count of each, ``[n]``."""
+def _known_words(up: UpdateParameters, draws: Draws) -> int:
+    """Words of every sample, if that can be known without asking; 0: it cannot, or asking is free and may save some."""
     is_bounded = up.fixed_bl or up.update_bl_management
-    if is_bounded and (up.desired_bl <= SLOTS or not draws.asks):
-        return -(-up.desired_bl // SLOTS)
+    return -(-up.desired_bl // SLOTS) if is_bounded and (up.desired_bl <= SLOTS or not draws.asks) else 0
+
+
+def _words(most: Tensor) -> int:
+    """Words of every sample; ``most``: the longest train or the greatest count of each, ``[n]``."""
     return max(1, -(-int(most.max()) // SLOTS)) if len(most) else 1
