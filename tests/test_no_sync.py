@@ -27,7 +27,7 @@ from ohmgrad.engine import host
 from ohmgrad.engine.draws import Draws
 from ohmgrad.errors import TileError
 from ohmgrad.testing import common
-from tape import Tape, recorded
+from tape import recorded
 
 SIZE = (2, 3)
 BATCH = 3
@@ -130,14 +130,10 @@ def tile_of(name: str, implementation: common.Implementation = common.INTERPRETE
     return common.make_tile(ALL[name](), SIZE, implementation, rate=0.1)
 
 
-def update(tile: AnalogTile, seed: int, count: int = BATCH, place: str = "cpu") -> None:
-    """One update by the rule itself: a tile looks at what it is given before."""
+def stepper(tile: AnalogTile, seed: int, count: int = BATCH, place: str = "cpu") -> Callable[[], None]:
+    """Updates with a batch, by the rule itself: a tile looks at what it is given before."""
     x, d = common.a_batch(count, SIZE, seed, place)
-    tile.rule.update(x, d, 0.1, tile.rpu_config.update, Draws(int(tile.seed), "gpu"))
-
-
-def tape_of(tile: AnalogTile, seed: int, place: str = "cpu") -> Tape:
-    return recorded(tile, lambda: update(tile, seed, place=place))
+    return lambda: tile.rule.update(x, d, 0.1, tile.rpu_config.update, Draws(int(tile.seed), "gpu"))
 
 
 def everything(tile: AnalogTile) -> dict[str, torch.Tensor]:
@@ -151,7 +147,7 @@ def test_an_update_needs_no_value_that_is_on_the_device(name: str) -> None:
     tile = tile_of(name)
     tile.rule.to("meta")
     for step, count in enumerate((1, BATCH, 2, 12, BATCH)):
-        update(tile, step, count, "meta")
+        stepper(tile, step, count, "meta")()
 
 
 @BY_STEADY_RULE
@@ -159,7 +155,7 @@ def test_every_update_does_the_same_and_asks_for_nothing(name: str) -> None:
     """In whichever steps transfers happen."""
     tile = tile_of(name)
     tile.rule.to("meta")
-    first, *others = (tape_of(tile, step, "meta").names for step in range(4))
+    first, *others = (recorded(tile, stepper(tile, step, place="meta")).names for step in range(4))
     assert first
     assert all(other == first for other in others)
 
@@ -170,11 +166,11 @@ def test_every_update_does_the_same_and_asks_for_nothing(name: str) -> None:
 def test_an_update_can_be_repeated_without_the_program(name: str) -> None:
     """As a CUDA graph does."""
     played, updated = tile_of(name), tile_of(name)
-    tape = tape_of(played, 3)
-    update(updated, 3)
+    tape, update = recorded(played, stepper(played, 3)), stepper(updated, 3)
+    update()
     for _ in range(3):
         tape.play()
-        update(updated, 3)
+        update()
     common.assert_same_bits(everything(played), everything(updated), name)
 
 
@@ -182,7 +178,7 @@ def test_an_update_can_be_repeated_without_the_program(name: str) -> None:
 def test_what_cannot_be_captured_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "is_captured", lambda values: True)
     with pytest.raises(TileError, match="cannot be captured in a CUDA graph"):
-        update(tile_of(name), 0)
+        stepper(tile_of(name), 0)()
 
 
 @BY_COUNTED_RULE
@@ -213,6 +209,6 @@ def test_only_trains_that_lengthen_ask_how_long_they_are(lengthens: bool) -> Non
     tile = common.make_tile(config, SIZE, common.INTERPRETED)
     if lengthens:
         with pytest.raises(AssertionError, match="wait"):
-            tape_of(tile, 0)
+            recorded(tile, stepper(tile, 0))
     else:
-        assert tape_of(tile, 0).names
+        assert recorded(tile, stepper(tile, 0)).names
