@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from builders import COMPOUNDS, RULES, rule
 from devices.test_cases import CASES
-from ohmgrad import AnalogTile
+from ohmgrad import AnalogTile, configs
 from ohmgrad.configs import (
     DriftParameter,
     LinearStepDevice,
@@ -334,3 +335,41 @@ def test_the_visible_weight_of_a_cell_of_several_devices_is_counted() -> None:
     memory = make_tile(UnitCellRPUConfig(device=cell), SIZE).memory()
     assert memory.per_weight["visible"] == 4.0
     assert memory.per_weight["weights"] == 8.0
+
+
+# --- what the documentation says -------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[1] / "docs" / "memory.md").read_text(encoding="utf-8")
+LARGE = (256, 256)
+WAYS: list[dict[str, Any]] = [{}, {"parameter_dtype": "float16"}, {"implicit_cells": True}]
+
+
+def rows(first: str) -> list[list[str]]:
+    """The cells of the table whose heading begins with a word."""
+    table = PAGE[PAGE.index(f"| {first} |") :].split("\n\n")[0].splitlines()
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def bytes_of(config: RPUConfig, kind: str) -> str:
+    return str(round(make_tile(config, LARGE).memory().per_weight[kind]))
+
+
+def test_the_page_on_memory_says_what_the_cells_of_every_device_take() -> None:
+    table = rows("device")
+    assert {name for name, *_ in table} == {type(device).__name__ for device in DEVICES.values()}
+    for name, *sizes in table:
+        config = SingleRPUConfig(device=getattr(configs, name)())
+        assert sizes == [bytes_of(with_runtime(config, **way), "parameters") for way in WAYS], name
+
+
+def test_the_page_on_memory_says_what_every_rule_takes() -> None:
+    names = {"SGD": "sgd", "TTv1": "ttv1", "TTv2": "ttv2", "TTv3": "ttv3", "TTv4": "ttv4", "mixed precision": "mp"}
+    table = rows("rule")
+    assert {names[name] for name, *_ in table} == set(RULES)
+    for name, weights, counters, state, visible, parameters, *totals in table:
+        config = rule(names[name], SoftBoundsDevice())
+        kinds = {"weights": weights, "counters": counters, "rule": state, "parameters": parameters}
+        assert {kind: bytes_of(config, kind) for kind in kinds} == kinds, name
+        assert totals == [bytes_of(with_runtime(config, **way), "total") for way in WAYS], name
+        mixed = rule(names[name], SoftBoundsDevice(), **({"gamma": 0.5} if names[name] in COMPOUNDS else {}))
+        assert bytes_of(mixed, "visible") == visible, name
