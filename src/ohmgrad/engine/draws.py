@@ -76,6 +76,12 @@ class Draws:
         self.key = (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF)
         self.implementation = implementation
 
+    @property
+    def signed_key(self) -> int:
+        """The key as a tensor of int64 holds it; the seed of the same numbers."""
+        low, high = self.key
+        return low | (high - (high >> 31 << 32)) << 32
+
     def reseeded(self, seed: int) -> Draws:
         """Those of another seed; these themselves if it is 0."""
         return Draws(seed, self.implementation) if seed else self
