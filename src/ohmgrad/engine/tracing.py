@@ -137,6 +137,17 @@ def _reversed(operation: str) -> Callable[..., int]:
     return lambda graph, first, second: graph.apply(operation, second, first)
 
 
+def _of_two(name: str) -> Callable[..., int]:
+    """The smaller or larger of two matrices; with a number in the second place it is a dimension."""
+
+    def translation(graph: Graph, first: int, second: int) -> int:
+        if graph.value(second) is not None:
+            raise Untraceable(f"{name} is not asked of two matrices")
+        return graph.apply(f"{name}imum", first, second)
+
+    return translation
+
+
 def _all_of(names: str, translation: Callable[..., int]) -> dict[str, Callable[..., int]]:
     return dict.fromkeys(names.split(), translation)
 
@@ -156,8 +167,9 @@ _TRANSLATIONS: dict[str, Callable[..., int]] = {
     **_all_of("__rdiv__ __rtruediv__", lambda g, a, b: g.apply("*", g.apply("/", g.constant(1.0), a), b)),
     **_all_of("pow", _power),
     **_all_of("__rpow__", lambda graph, exponent, base: _power(graph, base, exponent)),
-    **_all_of("min minimum", _binary("minimum")),
-    **_all_of("max maximum", _binary("maximum")),
+    **_all_of("minimum", _binary("minimum")),
+    **_all_of("maximum", _binary("maximum")),
+    **{name: _of_two(name) for name in ("min", "max")},
     **_all_of("clamp clip", _clamp),
     **_all_of("clamp_min", _binary("maximum")),
     **_all_of("clamp_max", _binary("minimum")),
@@ -203,7 +215,9 @@ class Traced(Tensor):
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, func.__name__
-        first = next(value for value in (*args, *kwargs.values()) if isinstance(value, Traced))
+        first = next((value for value in (*args, *kwargs.values()) if isinstance(value, Traced)), None)
+        if first is None:
+            raise Untraceable(f"{name} is asked of several matrices at once")
         graph, shape = first.graph, first.matrix_shape()
         if name in _QUESTIONS:
             with torch._C.DisableTorchFunctionSubclass():
