@@ -78,8 +78,8 @@ class AnalogTile(HostModule):
         self.name = ""
         self.register_host_buffer("seed", torch.randint(2**63 - 1, ()))
         self.register_host_buffer("learning_rate", torch.tensor(0.1, dtype=torch.float64))
-        self.register_buffer("forward_vectors", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("backward_vectors", torch.zeros((), dtype=torch.int64))
+        self.register_counter("forward_vectors")
+        self.register_counter("backward_vectors")
         self.register_buffer("average_input", new_average())
         # It is made on the processor, whatever updates it later.
         draws = Draws(int(self.seed), "reference" if self.rpu_config.runtime.implementation == "reference" else "cpu")
@@ -410,7 +410,7 @@ class AnalogTile(HostModule):
             sound = self._watch.note(**{"input" if forward else "gradient": rows})
             rows = torch.where(sound, rows, 0.0)  # so that it reaches no average
         counter = self.forward_vectors if forward else self.backward_vectors
-        numbers = int(counter) + torch.arange(len(rows), device=rows.device)
+        numbers = counter + torch.arange(len(rows), device=rows.device)
         counter += len(rows)
         io, periphery = (
             (config.forward, self.forward_periphery) if forward else (config.backward, self.backward_periphery)
@@ -429,7 +429,9 @@ class AnalogTile(HostModule):
         if marks_clipped and not is_ideal(self.rpu_config.forward):
             clipped = torch.zeros(x.shape[:-1].numel(), self.out_size, dtype=torch.bool, device=x.device)
         y = self._product(x, self.weight.data, Direction.FORWARD, clipped)
-        return y, None if clipped is None or not clipped.any() else clipped.reshape(y.shape)
+        if clipped is None or (not self._notices_late(x) and not clipped.any()):
+            return y, None
+        return y, clipped.reshape(y.shape)
 
     # --- PyTorch's own saving, loading, copying and moving -----------------------------------------------------------
 

@@ -17,6 +17,7 @@ from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.engine.array import CellArray
 from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.site import Site
 from ohmgrad.errors import TileError
 from ohmgrad.parameters.base import Config
@@ -63,7 +64,7 @@ class DigitalRankUpdateCell(RuleParameters):
         checked(self.device, f"{type(self).__name__}.device")
 
 
-class Rule(nn.Module, ABC):
+class Rule(HostModule, ABC):
     """A learning rule and its state: how gradients change the arrays of a tile, and what the tile shows of them.
 
     Everything a rule remembers is a buffer, so PyTorch saves, loads, copies and moves it exactly.

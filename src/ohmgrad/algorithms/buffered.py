@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ohmgrad.algorithms.schedule import Integers, Reads, Signs
+from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.algorithms.transfer import Transfer, TransferCompound
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws
@@ -102,15 +102,15 @@ class BufferedTransfer(Transfer):
         return n, torch.where(n == 0.0, h, rest)
 
     def steps(
-        self, k: int, values: Tensor, reads: Reads, positions: Integers, signs: Signs, rate: float, rates: Tensor
+        self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor
     ) -> tuple[Tensor, float]:
         """See :meth:`Transfer.steps`."""
         buffer = self.rows_of(f"buffered_FP_weight_{k}")
         threshold = self.config.thres_scale * self.devices[k + 1].weight_granularity
         lr, vector = self.transfer_rate(k, rate), torch.empty_like(values)
         for sweep in reads.sweeps():
-            rows = torch.from_numpy(reads.slices[sweep])
-            n, buffer[rows] = self.quantise(buffer[rows] + lr * values[sweep], threshold)
+            n, rest = self.quantise(buffer[reads.slices[sweep]] + lr * values[sweep], threshold)
+            reads.store(sweep, buffer, rest)
             vector[sweep] = -n
         return vector, self.write_rate(k)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from ohmgrad.algorithms.buffered import BufferedTransfer, BufferedTransferCompound
-from ohmgrad.algorithms.schedule import Integers, Reads, Signs
+from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
+from ohmgrad.engine.averages import running_average
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.lengths import row_peaks
 from ohmgrad.engine.site import Site
@@ -109,17 +109,49 @@ class ChoppedTransferCompound(BufferedTransferCompound):
         )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Chops(Signs):
     """What the choppers are in a batch: the flips for every sample, and what holds at every read.
 
-    ``product`` ``[E, lanes]`` of +-1, in times out; ``sweeps`` ``[E]`` completed before the read; ``switched`` ``[E]``
-    whether the slice flipped since its last read.
+    ``product`` float32 ``[E, lanes]`` of +-1, in times out; ``sweeps`` int64 ``[E]``, completed before the read;
+    ``switched`` bool ``[E]``, whether the slice flipped since its last read.
     """
 
-    product: Tensor = field(default_factory=lambda: torch.ones(0, 0))
-    sweeps: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    switched: np.ndarray[Any, np.dtype[np.bool_]] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    product: Tensor
+    sweeps: Tensor
+    switched: Tensor
+
+
+class _Flips:
+    """Whether lines are flipped, for every sample of a batch.
+
+    :param first: bool ``[lines]``, when the batch begins; it may change once a flip is known here.
+    """
+
+    def __init__(self, first: Tensor, samples: int) -> None:
+        self.first, self.samples = first, samples
+        self.changes: Tensor | None = None  # before every sample, and after the last; counted modulo 256
+
+    def after(self, positions: Tensor, flips: Tensor, lines: Tensor | None = None) -> None:
+        """Flip lines after so many samples (int64 ``[m]``, at least 1).
+
+        :param flips: bool ``[m]`` for one line each, int64 ``[m]``; or ``[m, lines]`` for all lines.
+        """
+        if self.changes is None:
+            self.changes = self.first.new_zeros(self.samples + 1, len(self.first), dtype=torch.uint8)
+            self.changes[0] = self.first
+        if lines is None:
+            self.changes.index_add_(0, positions, flips.to(torch.uint8))
+        else:
+            where = positions * len(self.first) + lines
+            self.changes.view(-1).scatter_add_(0, where, flips.to(torch.uint8))
+
+    def of_samples(self) -> Tensor:
+        """The flips, bool ``[samples, lines]``."""
+        if self.changes is None:
+            return self.first.expand(self.samples, -1)
+        total = self.changes[: self.samples].cumsum(0, dtype=torch.uint8)
+        return total.bitwise_and_(1).view(torch.bool)
 
 
 class ChoppedTransfer(BufferedTransfer):
@@ -140,39 +172,36 @@ class ChoppedTransfer(BufferedTransfer):
         for name, size in (("in_chopper", self.slices), ("out_chopper", self.lanes)):
             self.register_buffer(name, torch.zeros(size, dtype=torch.bool))
         self.register_buffer("in_chopper_switched", torch.zeros(self.slices, dtype=torch.bool))
-        self.register_buffer("transfer_counter", torch.zeros((), dtype=torch.int64))
+        self.register_counter("transfer_counter")
         for name, value in (("m_x", 0.0), ("m_d", 0.0), ("d_sparsity", 0.0), ("tmp_count_lr", 1.0)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
 
     # --- step 2 ------------------------------------------------------------------------------------------------------
 
-    def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters) -> Tensor:
+    def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> Tensor:
         """See :meth:`Transfer.fast_rates`; remembers the last rate, which is 1 before the first."""
         config = self.config
-        rates = super().fast_rates(x, d, rate, up)
+        rates = super().fast_rates(x, d, rate, up, draws)
         if config.auto_scale:
-            largest_x, largest_d = self._average("m_x", row_peaks(x)), self._average("m_d", row_peaks(d))
+            largest_x, largest_d = (
+                self._average(name, row_peaks(values), draws) for name, values in (("m_x", x), ("m_d", d))
+            )
             if config.fast_lr > 0.0:
                 product = largest_x * largest_d
                 target = self.fast_rate(rate) * up.desired_bl * self.devices[0].weight_granularity
                 rates = target / torch.where(product > 0.0, product, 1.0)
         if up.d_sparsity:
-            self._average("d_sparsity", (d == 0.0).float().mean(1))
+            self._average("d_sparsity", (d == 0.0).float().mean(1), draws)
         self.tmp_count_lr.copy_(rates[-1])
         return rates
 
-    def _average(self, name: str, values: Tensor) -> Tensor:
+    def _average(self, name: str, values: Tensor, draws: Draws) -> Tensor:
         """Running average of one number per vector, after every vector of a batch; float64 ``[n]``."""
         weight = (1.0 - self.config.auto_momentum) / len(values)
-        average, averages = float(self.get_buffer(name)), []
-        for value in values.tolist():
-            if average <= 0.0:
-                average = value
-            elif value > 0.0:
-                average = (1.0 - weight) * average + weight * value
-            averages.append(average)
-        self.get_buffer(name).fill_(average)
-        return torch.tensor(averages, dtype=torch.float64, device=values.device)
+        average = self.get_buffer(name)
+        averages = running_average(values.double(), average, weight, False, draws.implementation)
+        average.copy_(averages[-1])
+        return averages
 
     # --- choppers ----------------------------------------------------------------------------------------------------
 
@@ -188,44 +217,51 @@ class ChoppedTransfer(BufferedTransfer):
         probability = self.config.in_chop_prob
         return max(math.ceil(1.0 / probability), 2) if probability > 0.0 else 2
 
-    def plan_signs(self, k: int, reads: Reads, positions: Integers, samples: int, draws: Draws) -> Signs:
+    def plan_signs(self, k: int, reads: Reads, positions: Tensor, samples: int, draws: Draws) -> Signs:
         """Flips of the lines of A for every sample; plans the flips of the batch (step 4.4)."""
         if k > 0:
             return Signs()
-        config, count = self.config, len(reads)
-        c_in, c_out = self.in_chopper.cpu().numpy().copy(), self.out_chopper.cpu().numpy().copy()
-        switched, counter = self.in_chopper_switched.cpu().numpy().copy(), int(self.transfer_counter)
-        in_flips, out_flips = np.tile(c_in, (samples, 1)), np.tile(c_out, (samples, 1))
-        opposite, sweeps = np.empty((count, self.lanes), dtype=np.bool_), np.empty(count, dtype=np.int64)
-        fresh, numbers = np.empty(count, dtype=np.bool_), torch.from_numpy(reads.numbers)
-        chance = draws.uniform(Stream.CHOP_IN.of(0), numbers, 1)[:, 0].numpy() if config.in_chop_random else None
-        phase = self.sweeps_per_phase()
-        for e in range(count):
-            s, position = int(reads.slices[e]), int(positions[e])
-            opposite[e], sweeps[e], fresh[e] = c_in[s] ^ c_out, counter, switched[s]
-            switched[s] = False
-            if chance is not None:
-                flips = bool(chance[e] <= config.in_chop_prob)
-            else:
-                flips = config.in_chop_prob > 0.0 and counter % phase == phase - 1
-            if flips:
-                c_in[s] = not c_in[s]
-                switched[s] = True
-                in_flips[position:, s] = c_in[s]
-            if s == self.slices - 1:
-                counter += 1
-                if config.out_chop_prob > 0.0:
-                    coins = draws.uniform(Stream.CHOP_OUT.of(0), numbers[e : e + 1], self.lanes)[0].numpy()
-                    c_out ^= coins <= config.out_chop_prob
-                    out_flips[position:] = c_out
-        where = self.in_chopper.device
-        self.in_chopper.copy_(torch.from_numpy(c_in))
-        self.out_chopper.copy_(torch.from_numpy(c_out))
-        self.in_chopper_switched.copy_(torch.from_numpy(switched))
-        self.transfer_counter.fill_(counter)
-        by_in, by_out = torch.from_numpy(in_flips).to(where), torch.from_numpy(out_flips).to(where)
-        x_flips, d_flips = (by_in, by_out) if config.transfer_columns else (by_out, by_in)
-        return Chops(x_flips, d_flips, torch.from_numpy(1.0 - 2.0 * opposite).float().to(where), sweeps, fresh)
+        in_flips, out_flips = _Flips(self.in_chopper, samples), _Flips(self.out_chopper, samples)
+        product, sweeps, switched = self._flip(reads, positions, in_flips, out_flips, draws)
+        by_in, by_out = in_flips.of_samples(), out_flips.of_samples()
+        lines = (by_in, by_out) if self.config.transfer_columns else (by_out, by_in)
+        return Chops(*lines, product=product, sweeps=sweeps, switched=switched)
+
+    def _flip(
+        self, reads: Reads, positions: Tensor, in_flips: _Flips, out_flips: _Flips, draws: Draws
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Let the reads of a batch flip the choppers; what these are at every read, see :class:`Chops`."""
+        config, c_in, c_out = self.config, self.in_chopper, self.out_chopper
+        if len(reads) == 0:
+            return c_out.new_zeros(0), reads.slices, c_in[:0]
+        ends = reads.happening(reads.slices == self.slices - 1).long()
+        sweeps = self.transfer_counter + (ends.cumsum(0) - ends)
+        self.transfer_counter.add_(ends.sum())
+        if config.in_chop_random:
+            flips = draws.uniform(Stream.CHOP_IN.of(0), reads.numbers, 1)[:, 0] <= config.in_chop_prob
+        else:
+            phase = self.sweeps_per_phase()
+            flips = (sweeps % phase == phase - 1) & (config.in_chop_prob > 0.0)
+        flips = reads.happening(flips)
+        if config.in_chop_prob > 0.0:
+            in_flips.after(positions, flips, reads.slices)
+        product = torch.empty(len(reads), self.lanes, device=c_out.device)
+        switched = torch.empty_like(flips)
+        for sweep in reads.sweeps():
+            s, end = reads.slices[sweep], ends[sweep]
+            opposite = c_in[s][:, None] ^ c_out
+            switched[sweep] = self.in_chopper_switched[s]
+            c_in[s] ^= flips[sweep]
+            reads.store(sweep, self.in_chopper_switched, flips[sweep])
+            if config.out_chop_prob > 0.0:
+                last = end.argmax(0, keepdim=True)  # no run of reads has two ends of a sweep
+                coins = draws.uniform(Stream.CHOP_OUT.of(0), reads.numbers[sweep][last], self.lanes)
+                turned = (coins <= config.out_chop_prob) & (end[last] > 0)
+                opposite ^= (end.cumsum(0) > end)[:, None] & turned
+                out_flips.after(positions[sweep][last], turned)
+                c_out ^= turned[0]
+            product[sweep] = 1.0 - 2.0 * opposite
+        return product, sweeps, switched
 
     def sign(self, k: int) -> Tensor | None:
         r"""Signs in which A is stored, :math:`S = c_{out} c_{in}^T` ``[out, in]``."""
@@ -236,32 +272,32 @@ class ChoppedTransfer(BufferedTransfer):
 
     # --- step 4 ------------------------------------------------------------------------------------------------------
 
-    def gain(self, rate: float, positions: Integers, rates: Tensor, batch: int) -> Tensor:
+    def gain(self, rate: float, positions: Tensor, rates: Tensor, batch: int) -> Tensor:
         r""":math:`\kappa` at every read (step 4.1), float32 ``[E, 1]``."""
         config, g_a = self.config, self.devices[0].weight_granularity
-        buffer = rates.new_tensor((config.buffer_granularity or 1.0) * g_a, dtype=torch.float32)
+        buffer = torch.full((), (config.buffer_granularity or 1.0) * g_a, device=rates.device)
         if config.auto_granularity > 0.0:
             buffer = buffer * (config.auto_granularity / (self.slices * self.period(0, batch)))
         if config.correct_gradient_magnitudes:
-            fast = rates[torch.from_numpy(positions - 1)].float()
+            fast = rates[positions - 1].float()
             buffer = buffer * fast * (self.devices[1].weight_granularity / g_a)
-        alpha = rates.new_tensor(self.transfer_rate(0, rate), dtype=torch.float32)
+        alpha = torch.full((), self.transfer_rate(0, rate), device=rates.device)
         largest = torch.finfo(torch.float32).max  # a fast rate that underflows must not make the buffer infinite
         return (alpha / buffer).clamp(max=largest).expand(len(positions))[:, None]
 
     def steps(
-        self, k: int, values: Tensor, reads: Reads, positions: Integers, signs: Signs, rate: float, rates: Tensor
+        self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor
     ) -> tuple[Tensor, float]:
         """See :meth:`Transfer.steps`."""
         assert isinstance(signs, Chops)
         buffer, vector = self.rows_of(self.buffer_names()[0]), torch.empty_like(values)
         kappa = self.gain(rate, positions, rates, len(rates))
         for sweep in reads.sweeps():
-            rows = torch.from_numpy(reads.slices[sweep])
             h = kappa[sweep] * signs.product[sweep] * values[sweep]
             if not self.config.no_buffer:
-                h = h + buffer[rows]
-            n, buffer[rows] = self.quantise(h, 1.0)
+                h = h + buffer[reads.slices[sweep]]
+            n, rest = self.quantise(h, 1.0)
+            reads.store(sweep, buffer, rest)
             vector[sweep] = -n
         return vector, self.write_rate(k)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from ohmgrad.algorithms.chopped import ChoppedTransfer, ChoppedTransferCompound, Chops
-from ohmgrad.algorithms.schedule import Integers, Reads, Signs
+from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.site import Site
 
@@ -73,7 +70,7 @@ class DynamicTransfer(ChoppedTransfer):
         return ["buffered_FP_weight", "running_mean_weight", "past_mean_weight"]
 
     def steps(
-        self, k: int, values: Tensor, reads: Reads, positions: Integers, signs: Signs, rate: float, rates: Tensor
+        self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor
     ) -> tuple[Tensor, float]:
         """See :meth:`Transfer.steps`."""
         assert isinstance(signs, Chops)
@@ -81,29 +78,26 @@ class DynamicTransfer(ChoppedTransfer):
         buffer, running, past = (self.rows_of(name) for name in self.buffer_names())
         kappa = self.gain(rate, positions, rates, len(rates))
         if config.experimental_correct_accumulation:
-            sample = signs.sweeps % phase + 1
-            kappa = kappa / _column(np.minimum(sample, 1.0 / self.devices[0].weight_granularity), kappa)
+            sample = (signs.sweeps % phase + 1).float()
+            kappa = kappa / sample.clamp(max=1.0 / self.devices[0].weight_granularity)[:, None]
         weight = min(config.tail_weightening / phase, 1.0)
-        switched, writes = _column(signs.switched, kappa) > 0.0, _column(signs.sweeps > phase, kappa)
+        switched, writes = signs.switched[:, None], (signs.sweeps > phase)[:, None]
         vector = torch.empty_like(values)
         for sweep in reads.sweeps():
-            rows, z = torch.from_numpy(reads.slices[sweep]), values[sweep]
-            past[rows] = torch.where(switched[sweep], running[rows], past[rows])
-            h = buffer[rows] + kappa[sweep] * signs.product[sweep] * (z - past[rows])
+            rows, z = reads.slices[sweep], values[sweep]
+            mean = running[rows]
+            before = torch.where(switched[sweep], mean, past[rows])
+            h = buffer[rows] + kappa[sweep] * signs.product[sweep] * (z - before)
             n, rest = self.quantise(h, 1.0)
             if config.buffer_cap > 0.0 and not config.forget_buffer:
                 cap = config.transfer_update.desired_bl * config.buffer_cap
                 rest = torch.where(n == 0.0, rest, rest.clamp(-cap, cap))
-            buffer[rows] = rest
-            running[rows] = (1.0 - weight) * running[rows] + weight * z
+            reads.store(sweep, past, before)
+            reads.store(sweep, buffer, rest)
+            reads.store(sweep, running, (1.0 - weight) * mean + weight * z)
             vector[sweep] = -n * writes[sweep]
         return vector, self.write_rate(k)
 
     def state(self) -> dict[str, Tensor]:
         """See :meth:`Rule.state`."""
         return super().state() | {"in_chopper_switched": self.in_chopper_switched}
-
-
-def _column(values: np.ndarray[Any, Any], like: Tensor) -> Tensor:
-    """One number per read as a float32 column ``[E, 1]``."""
-    return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(like.device)[:, None]

@@ -12,7 +12,9 @@ from ohmgrad.algorithms.base import DigitalRankUpdateCell, SingleArrayRule
 from ohmgrad.algorithms.schedule import period_in_vectors, transfer_times
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.host import refuse_capture, value_of
 from ohmgrad.engine.lengths import row_peaks
+from ohmgrad.engine.outer import add_outer_products
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
@@ -23,8 +25,8 @@ overflows."""
 
 
 SERIAL = 2**15 - 1
-"""Elements of a block of rows: as many as torch leaves to one thread. Several would spin afterwards, on the cores that
-the kernels need next."""
+"""Elements of a block of rows on the processor: as many as torch leaves to one thread. Several would spin afterwards,
+on the cores that the kernels need next."""
 
 
 class MixedPrecisionCompound(DigitalRankUpdateCell):
@@ -113,34 +115,41 @@ class MixedPrecision(SingleArrayRule):
         super().__init__(config.device, site.seeded(config.construction_seed).sliced(columns=False))
         self.config = config
         self.register_buffer("chi", torch.zeros(site.shape, dtype=torch.float32))
-        self.block = max(1, SERIAL // site.in_size)
         # The last two number what is drawn: unlike the first, they never start anew.
         for name in ("current_row_index", "current_update_index", "vectors", "transfers"):
-            self.register_buffer(name, torch.zeros((), dtype=torch.int64))
+            self.register_counter(name, by_host=name == "current_update_index" and config.transfer_every > 1)
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
-        """See :meth:`Rule.update`."""
+        """See :meth:`Rule.update`.
+
+        With ``transfer_every`` above 1, some updates transfer and others do not: then the vectors are counted in host
+        memory, so that nothing waits, and updates cannot be captured in a CUDA graph.
+        """
         self._collect(x, d, rate, draws)
-        start, batch = int(self.current_update_index), len(x)
+        every, batch = self.config.transfer_every, len(x)
+        if every > 1:
+            refuse_capture(x, "MixedPrecisionCompound.transfer_every above 1 lets some updates transfer, others not")
+        start = value_of(self.current_update_index, asks=every > 1)
         self.current_update_index += batch
-        if len(transfer_times(start, batch, period_in_vectors(self.config.transfer_every, True, batch))):
+        if len(transfer_times(start, batch, period_in_vectors(every, True, batch))):
             self._transfer(up, draws)
 
     def _collect(self, x: Tensor, d: Tensor, rate: float, draws: Draws) -> None:
         """Steps 1 and 2."""
-        config, numbers = self.config, int(self.vectors) + torch.arange(len(x), device=x.device)
+        config, numbers = self.config, self.vectors + torch.arange(len(x), device=x.device)
         self.vectors += len(x)
         x = quantised(x, config.n_x_bins, config.stoc_round_x, draws, Stream.MIXED_ROUND_X.of(0), numbers)
         d = quantised(d, config.n_d_bins, config.stoc_round_d, draws, Stream.MIXED_ROUND_D.of(0), numbers)
         limit = MOST_STEPS * config.step
         d = saturated(d * rate, x, limit)
-        # In turn, and without a fused operation, so that neither batches nor threads change the last bit of the sum:
-        # a last bit decides about a pulse.
-        for chi, lines in zip(self.chi.split(self.block), d.split(self.block, 1), strict=True):
-            product = torch.empty_like(chi)
-            for n in range(len(x)):
-                chi.add_(torch.mul(lines[n, :, None], x[n], out=product))
+        add_outer_products(self.chi, d, x, draws.implementation)
+        for chi in self.chi.split(self._block(draws)):
             chi.clamp_(-limit, limit)
+
+    def _block(self, draws: Draws) -> int:
+        """Rows of the digital matrix that are handled at once."""
+        rows, width = self.chi.shape
+        return max(1, SERIAL // width) if draws.asks else rows
 
     def _transfer(self, up: UpdateParameters, draws: Draws) -> None:
         """Step 3."""
@@ -148,20 +157,20 @@ class MixedPrecision(SingleArrayRule):
         count = size if config.n_rows_per_transfer < 0 else min(config.n_rows_per_transfer, size)
         if count == 0:
             return
-        start = int(self.current_row_index)
+        start = self.current_row_index
         if config.random_row and count < size:
-            start = int(draws.below(size, Stream.MIXED_ROW.of(0), self.transfers[None])[0])
+            start = draws.below(size, Stream.MIXED_ROW.of(0), self.transfers[None])[0]
         self.transfers += 1
-        self.current_row_index.fill_((start + count) % size)
         rows = (start + torch.arange(count, device=self.chi.device)) % size
         steps = self.chi.new_empty(count, width)
-        for part, whole in zip(rows.split(self.block), steps.split(self.block), strict=True):
+        block = self._block(draws)
+        for part, whole in zip(rows.split(block), steps.split(block), strict=True):
             chi = self.chi.index_select(0, part)
             ratio = chi / config.step
             torch.sub(ratio, torch.fmod(ratio, 1.0), out=whole)  # trunc, which torch would share
             self.chi.index_copy_(0, part, chi - config.step * whole)
-        selected = self.chi.new_zeros(count, size)
-        selected[torch.arange(count), rows] = 1.0
+        self.current_row_index.copy_((start + count) % size)
+        selected = self.chi.new_zeros(count, size).scatter_(1, rows[:, None], 1.0)
         rates = torch.full((count,), config.transfer_lr * config.step, dtype=torch.float64, device=self.chi.device)
         managed = up.replaced(update_management=True, update_bl_management=True)
         self.array.update(Samples.of(steps, selected, rates), managed, draws)

@@ -4,45 +4,64 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
 
-Integers = np.ndarray[Any, np.dtype[np.int64]]
+from ohmgrad.engine.host import Count
+from ohmgrad.engine.samples import Counted
 
 
 @dataclass
-class Reads:
+class Reads(Counted):
     """The reads of one source array in a batch, in order.
 
     ``times``: number of the vector after which the read happens, counted since weights were set; ``slices``: what is
-    read; ``numbers``: of the read since the tile was made, which addresses its noise; all int64 ``[E]``.
+    read; ``numbers``: of the read since the tile was made, which addresses its noise; all int64 ``[E]``. ``run``: so
+    many reads from the first on, and from there on again, touch no slice twice.
+
+    Where only the device knows how many vectors there have been, there may be fewer reads than there is room for. Then
+    ``valid`` (bool ``[E]``) marks those, the first ``count``, that happen. The others go on behind the batch: they read
+    what is there in the end, and nothing may come of it.
     """
 
-    times: Integers
-    slices: Integers
-    numbers: Integers
+    times: Tensor
+    slices: Tensor
+    numbers: Tensor
+    run: int = 1
+    count: Tensor | None = None
+    valid: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.times)
 
     @staticmethod
-    def none() -> Reads:
+    def none(where: torch.device) -> Reads:
         """No reads."""
-        return Reads(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
+        nothing = torch.zeros(0, dtype=torch.int64, device=where)
+        return Reads(nothing, nothing, nothing)
 
     def sweeps(self) -> list[slice]:
         """Runs of reads that touch no slice twice, so that each can be handled at once."""
-        runs, begin, seen = [], 0, set[int]()
-        for e, s in enumerate(self.slices.tolist()):
-            if s in seen:
-                runs.append(slice(begin, e))
-                begin, seen = e, set()
-            seen.add(s)
-        if begin < len(self):
-            runs.append(slice(begin, len(self)))
-        return runs
+        return [slice(begin, begin + self.run) for begin in range(0, len(self), self.run)]
+
+    def store(self, sweep: slice, matrix: Tensor, rows: Tensor) -> None:
+        """Let the slices that a run of reads touches be these rows of a matrix ``[slices, ...]``.
+
+        Where a read does not happen, the slice stays as it is.
+        """
+        slices = self.slices[sweep]
+        if self.valid is not None:
+            rows = torch.where(_column(self.valid[sweep], rows), rows, matrix[slices])
+        matrix[slices] = rows
+
+    def happening(self, values: Tensor) -> Tensor:
+        """The values ``[E, ...]``, 0 (or False) for reads that do not happen."""
+        return values if self.valid is None else torch.where(_column(self.valid, values), values, 0).to(values.dtype)
+
+
+def _column(chosen: Tensor, like: Tensor) -> Tensor:
+    return chosen.reshape(-1, *[1] * (like.ndim - 1))
 
 
 @dataclass
@@ -58,9 +77,12 @@ def period_in_vectors(every: float, units_in_mbatch: bool, batch: int) -> int:
     return max(0, math.ceil(every * batch) if units_in_mbatch else math.floor(every + 0.5))
 
 
-def transfer_times(start: int, count: int, period: int) -> Integers:
-    """Numbers of the vectors in ``start+1 .. start+count`` after which a transfer happens: multiples of the period."""
+def transfer_times(start: Count, batch: int, period: int, where: torch.device | None = None) -> Tensor:
+    """Numbers of the vectors after which a transfer happens, int64: multiples of the period above ``start``.
+
+    Those up to ``start + batch``; where only the device knows the start, as many as there may be.
+    """
     if period <= 0:
-        return np.zeros(0, dtype=np.int64)
-    first = (start // period + 1) * period
-    return np.arange(first, start + count + 1, period, dtype=np.int64)
+        return torch.zeros(0, dtype=torch.int64, device=where)
+    room = -(-batch // period) if isinstance(start, Tensor) else (start + batch) // period - start // period
+    return (start // period + 1 + torch.arange(room, device=where)) * period

@@ -48,7 +48,7 @@ class ExactSGD(Rule):
         self.device_config = device
         self.arrays = nn.ModuleList()
         self.register_buffer("weight", torch.zeros(site.shape, dtype=torch.float32))
-        self.register_buffer("operations", torch.zeros((), dtype=torch.int64))
+        self.register_counter("operations")
         self.drifter = Drifter(device.drift, self.weight) if device.drift.nu > 0.0 else None
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:

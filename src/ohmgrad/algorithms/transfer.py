@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from ohmgrad.algorithms.base import Compound, Rule
-from ohmgrad.algorithms.schedule import Integers, Reads, Signs, period_in_vectors, transfer_times
+from ohmgrad.algorithms.schedule import Reads, Signs, period_in_vectors, transfer_times
 from ohmgrad.cells.base import Device, checked, make_array
 from ohmgrad.devices.base import require
 from ohmgrad.engine.base_array import hidden_of
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.host import Count, last_of, refuse_capture, value_of
 from ohmgrad.engine.management import check_io
 from ohmgrad.engine.mvm import mvm, read_slices, unmanaged
 from ohmgrad.engine.periphery import Direction, Periphery
@@ -148,7 +148,7 @@ class Transfer(Rule):
         self.read_periphery = Periphery(
             self.read_io, self.lanes, self.slices, site.draws, stream, transposed=not config.transfer_columns
         )
-        self.register_buffer("vectors", torch.zeros((), dtype=torch.int64))
+        self.register_counter("vectors", by_host=self.counts_on_host())
         self.register_buffer("current_slice_indices", torch.zeros(n, dtype=torch.int64))
         self.register_buffer("transfers", torch.zeros(n, dtype=torch.int64))
         self.register_buffer("reads", torch.zeros(n, dtype=torch.int64))
@@ -159,83 +159,115 @@ class Transfer(Rule):
     # --- one batch ---------------------------------------------------------------------------------------------------
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
-        """See :meth:`Rule.update`."""
-        start, batch = int(self.vectors), len(x)
-        samples = Samples.of(x, d, self.fast_rates(x, d, rate, up))
+        """See :meth:`Rule.update`.
+
+        With noise on the input lines of reads, or cells that are refreshed, work is cut where reads happen. Then the
+        vectors are counted in host memory, so that nothing waits, and updates cannot be captured in a CUDA graph.
+        """
+        by_host = self.counts_on_host()
+        if by_host:
+            refuse_capture(x, "reads with noise on the input lines, and refreshes, cut every batch elsewhere")
+        start, batch = value_of(self.vectors, draws.asks or by_host), len(x)
+        samples = Samples.of(x, d, self.fast_rates(x, d, rate, up, draws))
         self.vectors += batch
-        times = np.arange(start + 1, start + batch + 1)
+        times = start + 1 + torch.arange(batch, device=self.vectors.device)
         self._deliver(0, samples, times, (start, batch), up, rate, draws)
+
+    def _has_barriers(self) -> bool:
+        """Whether a read depends on the whole array: noise drives all of its input lines."""
+        return self.read_io.inp_noise > 0.0 and not self.read_io.is_perfect
+
+    def counts_on_host(self) -> bool:
+        """Whether what the program does depends on how many vectors there have been."""
+        return self._has_barriers() or any(array.counts_on_host() for array in self.all_arrays())
 
     def _deliver(
         self,
         k: int,
         samples: Samples,
-        times: Integers,
-        span: tuple[int, int],
+        times: Tensor,
+        span: tuple[Count, int],
         up: UpdateParameters,
         rate: float,
         draws: Draws,
     ) -> None:
         """Update array k with samples that arrive after the vectors ``times``; read it; pass on what was read."""
         reads = self.schedule(k, *span, draws)
-        positions = np.searchsorted(times, reads.times, side="right").astype(np.int64)
+        positions = torch.searchsorted(times, reads.times, right=True)
+        stops = positions.tolist() if self._has_barriers() else []
+        positions = positions.to(samples.x.device, non_blocking=True)
         if len(times) or len(reads):
             signs = self.plan_signs(k, reads, positions, len(times), draws)
             signed = replace(samples, x_signs=signs.x, d_signs=signs.d)
-            values = self._read_while_updating(k, signed, up, reads, positions, draws)
+            values = self._read_while_updating(k, signed, up, reads, positions, stops, draws)
         if k + 1 == len(self.arrays):
             return
         x, d, rates = samples.x[:0], samples.d[:0], samples.rates[:0]
         if len(reads):
             vector, write_rate = self.steps(k, values, reads, positions, signs, rate, samples.rates)
-            selected = x.new_zeros(len(reads), self.slices)
-            selected[torch.arange(len(reads)), torch.from_numpy(reads.slices)] = 1.0
+            ones = reads.happening(x.new_ones(len(reads)))
+            selected = x.new_zeros(len(reads), self.slices).scatter_(1, reads.slices[:, None], ones[:, None])
+            vector = reads.happening(vector)
             x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
-            rates = torch.full((len(reads),), write_rate, dtype=torch.float64, device=x.device)
+            rates = write_rate * ones.double()
         # Even if nothing arrives at the next array, it may be read.
-        writes = Samples.of(x, d, rates)
+        writes = Samples.of(x, d, rates, reads.count)
         self._deliver(k + 1, writes, reads.times, span, self.config.transfer_update, rate, draws)
 
     def _read_while_updating(
-        self, k: int, samples: Samples, up: UpdateParameters, reads: Reads, positions: Integers, draws: Draws
+        self,
+        k: int,
+        samples: Samples,
+        up: UpdateParameters,
+        reads: Reads,
+        positions: Tensor,
+        stops: list[int],
+        draws: Draws,
     ) -> Tensor:
-        """Replay the samples on array k; what the analog product gave at every read, ``[E, lanes]``."""
+        """Replay the samples on array k; what the analog product gave at every read, ``[E, lanes]``.
+
+        :param stops: the positions, where every read is a barrier.
+        """
         array = self.all_arrays()[k]
         if len(reads) == 0:
             return array.update(samples, up, draws)
-        resets = self._plan_resets(k, reads, draws)
-        stream, numbers = Stream.READ.of(k), torch.from_numpy(reads.numbers).to(samples.x.device)
-        if self.read_io.inp_noise == 0.0 or self.read_io.is_perfect:
-            events = Events(reads.slices, positions, resets, reads.numbers)
+        stream, resets = Stream.READ.of(k), self._plan_resets(k, reads, draws)
+        if not self._has_barriers():
+            events = self._events(reads, slice(None), positions, resets)
             stored = array.update(samples, up, draws, events)
-            slices = torch.from_numpy(reads.slices).to(stored.device)
-            return read_slices(stored, slices, self.slices, self.read_io, draws, stream, numbers, self.read_periphery)
-        # Noise on every input line makes a read depend on the whole array: a barrier at every read.
+            io, periphery = self.read_io, self.read_periphery
+            return read_slices(stored, reads.slices, self.slices, io, draws, stream, reads.numbers, periphery)
         values = samples.x.new_empty(len(reads), self.lanes)
         done = 0
-        for e, position in enumerate([*positions.tolist(), len(samples)]):
+        for e, position in enumerate([*stops, len(samples)]):
             if position > done:
                 array.update(samples.part(done, position), up, draws)
                 done = position
             if e < len(reads):
-                one_hot = samples.x.new_zeros(1, self.slices)
-                one_hot[0, reads.slices[e]] = 1.0
+                one = slice(e, e + 1)
+                one_hot = samples.x.new_zeros(1, self.slices).scatter_(1, reads.slices[one, None], 1.0)
                 matrix = array.by_slice(array.visible()).t()
-                number, io, periphery = numbers[e : e + 1], self.read_io, self.read_periphery
-                values[e] = mvm(matrix, one_hot, io, draws, stream, number, forward=False, periphery=periphery)[0]
-                if resets[e]:
-                    one = slice(e, e + 1)
-                    reset = Events(reads.slices[one], np.zeros(1, np.int64), resets[one], reads.numbers[one])
+                number, io, periphery = reads.numbers[one], self.read_io, self.read_periphery
+                values[one] = mvm(matrix, one_hot, io, draws, stream, number, forward=False, periphery=periphery)
+                if resets is not None:
+                    reset = self._events(reads, one, torch.zeros_like(positions), resets)
                     array.update(samples.part(0, 0), up, draws, reset)
         return values
 
-    def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which reads reset their slice."""
+    def _events(self, reads: Reads, which: slice, positions: Tensor, resets: Tensor | None) -> Events:
+        """Some of the reads of a batch, as the replay sees them."""
+        slices, words = reads.slices[which], positions[which]
+        if resets is None:
+            return Events(slices, words, torch.zeros_like(slices, dtype=torch.bool))
+        return Events(slices, words, resets[which], reads.numbers[which])
+
+    def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> Tensor | None:
+        """Which reads reset their slice, bool ``[E]``; None: none does."""
         if self.config.with_reset_prob == 0.0 or self.transfer_lrs[k] == 0.0:
-            return np.zeros(len(reads), dtype=np.bool_)
-        coins = draws.uniform(Stream.RESET_COIN.of(k, 1), torch.from_numpy(reads.numbers), 1)[:, 0]
-        chosen: np.ndarray[Any, np.dtype[np.bool_]] = (coins <= self.config.with_reset_prob).numpy()
-        return chosen
+            return None
+        coins = draws.uniform(Stream.RESET_COIN.of(k, 1), reads.numbers, 1)[:, 0]
+        resets = reads.happening(coins <= self.config.with_reset_prob)
+        return None if draws.asks and not resets.any() else resets
 
     # --- the plan ----------------------------------------------------------------------------------------------------
 
@@ -250,30 +282,39 @@ class Transfer(Rule):
             return 0
         return period_in_vectors(every, config.units_in_mbatch, batch)
 
-    def schedule(self, k: int, start: int, batch: int, draws: Draws) -> Reads:
+    def schedule(self, k: int, start: Count, batch: int, draws: Draws) -> Reads:
         """The reads of array k in a batch; moves its slice pointer."""
-        times = transfer_times(start, batch, self.period(k, batch))
-        count, size = len(times), self.slices
-        if count == 0:
-            return Reads.none()
-        first_transfer, first_read = int(self.transfers[k]), int(self.reads[k])
+        period, size, n = self.period(k, batch), self.slices, self.n_reads
+        times = transfer_times(start, batch, period, self.vectors.device)
+        room, pointer = len(times), self.current_slice_indices[k]
+        if room == 0:
+            return Reads.none(pointer.device)
+        count, happens = None, None  # all do
+        if isinstance(start, Tensor) and batch % period:
+            happens = times <= start + batch
+            count = happens.sum()
+        turn = torch.arange(room, device=pointer.device)
         if self.config.random_selection:
-            numbers = torch.arange(first_transfer, first_transfer + count)
-            begin = draws.below(size, Stream.SELECT.of(k), numbers).numpy()
+            begin = draws.below(size, Stream.SELECT.of(k), self.transfers[k] + turn)
         else:
-            begin = int(self.current_slice_indices[k]) + self.n_reads * np.arange(count)
-        self.current_slice_indices[k] = int(begin[-1] + self.n_reads) % size
-        self.transfers[k] += count
+            begin = pointer + n * turn
+        passed = room if count is None else count
+        pointer.copy_((last_of(begin, passed, pointer - n) + n) % size)
+        self.transfers[k].add_(passed)
         if k == len(self.arrays) - 1:  # a transfer to itself does nothing but move on
-            return Reads.none()
-        self.reads[k] += count * self.n_reads
-        slices = (begin[:, None] + np.arange(self.n_reads)[None, :]).reshape(-1) % size
-        numbers_of_reads = np.arange(first_read, first_read + count * self.n_reads)
-        return Reads(np.repeat(times, self.n_reads), slices, numbers_of_reads)
+            return Reads.none(pointer.device)
+        numbers = self.reads[k] + torch.arange(n * room, device=pointer.device)
+        self.reads[k].add_(n * passed)
+        if n > 1:
+            begin = (begin[:, None] + torch.arange(n, device=pointer.device)).flatten()
+            times = times.repeat_interleave(n)
+            if count is not None and happens is not None:
+                count, happens = n * count, happens.repeat_interleave(n)
+        return Reads(times, begin % size, numbers, n if self.config.random_selection else size, count, happens)
 
     # --- what a descendant changes -----------------------------------------------------------------------------------
 
-    def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters) -> Tensor:
+    def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> Tensor:
         """Learning rate of the fast array for every vector of a batch (step 2), float64 ``[n]``."""
         return torch.full((len(x),), self.fast_rate(rate), dtype=torch.float64, device=x.device)
 
@@ -288,12 +329,12 @@ class Transfer(Rule):
         """``final_transfer_lr`` of the transfers from array k."""
         return self.transfer_lrs[k] * (rate if self.config.scale_transfer_lr else 1.0)
 
-    def plan_signs(self, k: int, reads: Reads, positions: Integers, samples: int, draws: Draws) -> Signs:
+    def plan_signs(self, k: int, reads: Reads, positions: Tensor, samples: int, draws: Draws) -> Signs:
         """Flips of the lines of array k in a batch; none in this rule."""
         return Signs()
 
     def steps(
-        self, k: int, values: Tensor, reads: Reads, positions: Integers, signs: Signs, rate: float, rates: Tensor
+        self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor
     ) -> tuple[Tensor, float]:
         """What to write for what was read (step 4): vectors v ``[E, lanes]`` and a rate; the write is ``-rate * v``."""
         return -values, self.transfer_rate(k, rate)

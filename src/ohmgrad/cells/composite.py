@@ -37,6 +37,10 @@ class CompositeArray(Array):
         """See :meth:`Array.cells`."""
         return [cells for array in self.parts() for cells in array.cells()]
 
+    def counts_on_host(self) -> bool:
+        """See :meth:`Array.counts_on_host`."""
+        return any(array.counts_on_host() for array in self.parts())
+
     @property
     def weight_granularity(self) -> float:
         """See :attr:`Array.weight_granularity`."""

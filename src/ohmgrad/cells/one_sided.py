@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from ohmgrad.cells.composite import CompositeArray
 from ohmgrad.devices.base import PulsedDevice, require
 from ohmgrad.engine.array import CellArray
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.host import refuse_capture
 from ohmgrad.engine.management import check_io
 from ohmgrad.engine.mvm import mvm
 from ohmgrad.engine.periphery import Direction, Periphery
@@ -103,26 +103,42 @@ class OneSidedArray(CompositeArray):
             Periphery(config.refresh_forward, out_size, in_size, draws, Direction.REFRESH.stream(half.index))
             for half in (minus, plus)
         )
-        for name in ("vectors", "refreshes", "refresh_counter"):
-            self.register_buffer(name, torch.zeros((), dtype=torch.int64))
+        self.register_counter("vectors", by_host=self.counts_on_host())
+        for name in ("refreshes", "refresh_counter"):
+            self.register_counter(name)
+
+    def counts_on_host(self) -> bool:
+        """See :meth:`Array.counts_on_host`: a refresh is work that is done or not."""
+        return self.config.refresh_every > 0
 
     def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:
-        """See :meth:`Array.replay`; every refresh is a barrier, before the reads of its vector."""
-        first, count = int(self.vectors), len(plan)
-        self.vectors += count
-        period = self.config.refresh_every * (plan.batch if self.config.units_in_mbatch else 1)
-        stops = [n for n in range(1, count + 1) if period > 0 and (first + n) % period == 0]
-        read = self.by_slice(self.shown).new_zeros(len(events.slices), self.by_slice(self.shown).shape[1])
-        piece = np.searchsorted(stops, events.words, side="right")  # a read at the vector of a refresh comes after it
-        for number, (begin, end) in enumerate(zip([0, *stops], [*stops, count], strict=True)):
+        """See :meth:`Array.replay`; every refresh is a barrier, before the reads of its vector.
+
+        When it comes is counted in host memory, so that nothing waits; such cells cannot be captured in a CUDA graph.
+        """
+        stops = self._refreshes_in(plan)
+        self.vectors += plan.counted()
+        read = self.by_slice(self.shown).new_zeros(len(events), self.by_slice(self.shown).shape[1])
+        for number, (begin, end) in enumerate(zip([0, *stops], [*stops, len(plan)], strict=True)):
             if number > 0:
                 self._refresh(draws)
-            chosen = np.flatnonzero(piece == number)
+            chosen = events.words >= begin  # a read at the vector of a refresh comes after it
+            if number < len(stops):
+                chosen &= events.words < end
+            mine, seen = plan.part(begin, end), events.part(begin, end, chosen)
             for which, half in enumerate(self.cells()):
-                mine = plan.part(begin, end).one_sided(raising=which == PLUS)
-                stored = half.replay(mine, events.part(chosen, begin), draws)
-                read[torch.from_numpy(chosen)] += self.gammas[which] * stored
+                stored = half.replay(mine.one_sided(raising=which == PLUS), seen, draws)
+                read += torch.where(chosen[:, None], self.gammas[which] * stored, 0.0)
         return read
+
+    def _refreshes_in(self, plan: Plan) -> list[int]:
+        """After how many samples of a plan a refresh is due."""
+        period = self.config.refresh_every * (plan.batch if self.config.units_in_mbatch else 1)
+        if period == 0:
+            return []
+        refuse_capture(self.shown, "OneSidedUnitCell.refresh_every makes some updates refresh the cells, others not")
+        first = int(self.vectors)
+        return [n for n in range(1, len(plan) + 1) if (first + n) % period == 0]
 
     def _refresh(self, draws: Draws) -> None:
         """Steps 2, 2.1 and 2.2 for all columns."""
@@ -131,7 +147,7 @@ class OneSidedArray(CompositeArray):
         for which, half in enumerate(halves):
             columns = half.weight.shape[1]
             one_hot = torch.eye(columns, device=half.weight.device)
-            numbers = int(self.refreshes) * columns + torch.arange(columns, device=half.weight.device)
+            numbers = self.refreshes * columns + torch.arange(columns, device=half.weight.device)
             stream = Stream.REFRESH.of(self.index, 8 * which)  # a product takes eight parts of a stream
             io, periphery = config.refresh_forward, self.read_peripheries[which]
             assert isinstance(periphery, Periphery)
@@ -143,15 +159,22 @@ class OneSidedArray(CompositeArray):
         selected = torch.where(
             plus > minus, (fill_plus > upper) & (fill_minus > lower), (fill_plus > lower) & (fill_minus > upper)
         )
-        self.refresh_counter += int(selected.sum())
+        self.refresh_counter += selected.sum()
         for half, excess in zip(halves, (minus - plus, plus - minus), strict=True):
             half.reset_cells(selected, draws)
-            wanted = torch.where(selected, excess.clamp(min=0.0), 0.0)
-            written = torch.nonzero(wanted.any(0))[:, 0]
-            if len(written):
-                one_hot = torch.eye(wanted.shape[1], device=wanted.device)[written]
-                rates = torch.ones(len(written), dtype=torch.float64, device=wanted.device)
-                half.update(Samples.of(one_hot, -wanted.t()[written], rates), config.refresh_update, draws)
+            self._write(half, torch.where(selected, excess.clamp(min=0.0), 0.0), draws)
+
+    def _write(self, half: CellArray, wanted: Tensor, draws: Draws) -> None:
+        """Step 2.2 for one half: a sample for every column in which anything is written."""
+        is_written = wanted.any(0)
+        columns = torch.sort(is_written, descending=True, stable=True).indices  # those that are written come first
+        count = is_written.sum()
+        if draws.asks:
+            columns = columns[: int(count)]
+        if len(columns):
+            one_hot, rates = torch.diag(is_written.float())[columns], is_written[columns].double()
+            samples = Samples.of(one_hot, -wanted.t()[columns], rates, None if draws.asks else count)
+            half.update(samples, self.config.refresh_update, draws)
 
     def set(self, weights: Tensor, draws: Draws) -> None:
         """Set the positive part of the weights on one side, the negative part on the other; counters start anew."""

@@ -14,6 +14,7 @@ from ohmgrad.cells.composite import CompositeArray
 from ohmgrad.devices.base import require
 from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.host import last_of
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan
 from ohmgrad.engine.site import Site
@@ -98,31 +99,32 @@ class VectorArray(CompositeArray):
         super().__init__(index, arrays, config.gammas, config.weight_granularity)
         self.config = config
         self.register_buffer("current_device_idx", torch.tensor(config.first_update_idx))
-        self.register_buffer("vectors", torch.zeros((), dtype=torch.int64))
+        self.register_counter("vectors")
 
-    def _receivers(self, count: int, draws: Draws) -> Tensor | None:
-        """Which device receives each of the next samples, int64 ``[n]``; None: all do."""
+    def _receivers(self, plan: Plan, draws: Draws) -> Tensor | None:
+        """Which device receives each of the samples of a plan, int64 ``[n]``; None: all do."""
         policy, n = self.config.update_policy, len(self.arrays)
-        first, current = int(self.vectors), int(self.current_device_idx)
-        self.vectors += count
+        place = torch.arange(len(plan), device=self.vectors.device)
+        numbers = self.vectors + place
+        self.vectors += plan.counted()
         if policy is VectorUnitCellUpdatePolicy.ALL:
             return None
         if policy is VectorUnitCellUpdatePolicy.SINGLE_FIXED:
-            return torch.full((count,), current)
+            return self.current_device_idx.expand(len(plan))
         if policy is VectorUnitCellUpdatePolicy.SINGLE_SEQUENTIAL:
-            self.current_device_idx.fill_((current + count) % n)
-            return (current + torch.arange(count)) % n
-        chosen = draws.below(n, Stream.POLICY.of(self.index), first + torch.arange(count))
-        if count:
-            self.current_device_idx.fill_(int(chosen[-1]))
-        return chosen
+            receivers = (self.current_device_idx + place) % n
+            self.current_device_idx.add_(plan.counted()).remainder_(n)
+            return receivers
+        receivers = draws.below(n, Stream.POLICY.of(self.index), numbers)
+        self.current_device_idx.copy_(last_of(receivers, plan.counted(), self.current_device_idx))
+        return receivers
 
     def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:
         """See :meth:`Array.replay`; a read gives the sum of what the devices hold."""
-        receivers = self._receivers(len(plan), draws)
-        read = self.by_slice(self.shown).new_zeros(len(events.slices), self.by_slice(self.shown).shape[1])
+        receivers = self._receivers(plan, draws)
+        read = self.by_slice(self.shown).new_zeros(len(events), self.by_slice(self.shown).shape[1])
         for k, array in enumerate(self.parts()):
-            mine = plan if receivers is None else plan.only((receivers == k).to(self.shown.device))
+            mine = plan if receivers is None else plan.only(receivers == k)
             read.add_(array.replay(mine, events, draws), alpha=self.gammas[k])
         return read
 

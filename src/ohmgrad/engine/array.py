@@ -64,7 +64,7 @@ class CellArray(CellParameters):
         self.register_buffer("persistent_weights", self._laid_out(zeros) if device.write_noise > 0.0 else None)
         for name in ("pulses", "raised", "resets"):
             self.register_buffer(name, self._laid_out(zeros.to(torch.int32)))
-        self.register_buffer("operations", torch.zeros((), dtype=torch.int64))
+        self.register_counter("operations")
         self.drifter = Drifter(device.drift, self.weight) if device.drift.nu > 0.0 else None
         states = ("weight",) if self.persistent_weights is None else ("weight", "persistent_weights")
         self.kernel_buffers = (*states, "pulses", "raised", *self.law.cell)
@@ -97,15 +97,16 @@ class CellArray(CellParameters):
 
     def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:
         """See :meth:`Array.replay`."""
-        if events.resets.any():
+        if events.numbers is not None:
             events = replace(events, values=self._reset_values_of(events, draws))
         if isinstance(plan, ExactUpdates):
             read = replay_exactly(self, plan, events, draws)
         else:
             assert isinstance(plan, Lines)
             read = self._replay_pulses(plan, events, draws)
-        slices = torch.from_numpy(events.slices[events.resets]).to(self.resets.device)
-        self.by_slice(self.resets).index_add_(0, slices, self.resets.new_ones(len(slices), read.shape[1]))
+        if events.numbers is not None:
+            wear = events.resets[:, None].expand_as(read).to(self.resets.dtype)
+            self.by_slice(self.resets).index_add_(0, events.slices, wear)
         return read
 
     def _replay_pulses(self, lines: Lines, events: Events, draws: Draws) -> Tensor:
@@ -211,24 +212,24 @@ class CellArray(CellParameters):
     def _reset_values_of(self, events: Events, draws: Draws) -> Tensor:
         """What the slices that are read are reset to, ``[E, lanes]``."""
         assert events.numbers is not None
-        slices, numbers = torch.from_numpy(events.slices), torch.from_numpy(events.numbers)
         lanes = self.by_slice(self.weight).shape[1]
-        noise = draws.normal(Stream.RESET.of(self.index, 1), numbers, lanes).to(self.weight.device)
-        return self.reset_values(noise, slices.to(noise.device))
+        noise = draws.normal(Stream.RESET.of(self.index, 1), events.numbers, lanes)
+        return self.reset_values(noise, events.slices)
 
     def bound(self) -> None:
         """Bring every cell within its bounds."""
         torch.clamp(self.state, *self.limits(), out=self.state)
 
-    def _noise(self, stream: Stream, draws: Draws) -> Tensor:
-        """Fresh standard normal numbers for an operation on all cells."""
-        return fresh_noise(self.operations, stream.of(self.index), self.weight, draws)
+    def _noise(self, stream: Stream, draws: Draws, happens: Tensor | None = None) -> Tensor:
+        """Fresh standard normal numbers for an operation on all cells; ``happens``: see :func:`fresh_noise`."""
+        return fresh_noise(self.operations, stream.of(self.index), self.weight, draws, happens)
 
-    def redraw(self, draws: Draws) -> None:
-        """New write noise on all apparent weights."""
+    def redraw(self, draws: Draws, happens: Tensor | None = None) -> None:
+        """New write noise on all apparent weights; ``happens``: a truth value on the device, None: it does."""
         if self.persistent_weights is not None:
-            noise = self._noise(Stream.REWRITE, draws)
-            self.weight.copy_(self.persistent_weights + self.device_config.write_noise * noise)
+            noise = self._noise(Stream.REWRITE, draws, happens)
+            drawn = self.persistent_weights + self.device_config.write_noise * noise
+            self.weight.copy_(drawn if happens is None else torch.where(happens, drawn, self.weight))
 
     # --- hidden parameters -------------------------------------------------------------------------------------------
 

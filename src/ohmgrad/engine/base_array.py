@@ -7,11 +7,11 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.exact import ExactUpdates
+from ohmgrad.engine.host import HostModule, value_of
 from ohmgrad.engine.lengths import pulse_lengths
 from ohmgrad.engine.plan import make_lines
 from ohmgrad.engine.replay import Events
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ohmgrad.engine.array import CellArray
 
 
-class Array(nn.Module, ABC):
+class Array(HostModule, ABC):
     """One weight ``[out, in]`` stored in conductances, which pulses change and transfers read.
 
     :param index: tells the random numbers of the arrays of a tile apart.
@@ -37,7 +37,7 @@ class Array(nn.Module, ABC):
         super().__init__()
         self.index = index
         self.columns_are_slices = columns_are_slices
-        self.register_buffer("samples", torch.zeros((), dtype=torch.int64))
+        self.register_counter("samples")
 
     # --- what it shows -----------------------------------------------------------------------------------------------
 
@@ -66,6 +66,10 @@ class Array(nn.Module, ABC):
         """An ``[out, in]`` tensor of this array as ``[slices, lanes]`` (a view)."""
         return value.t() if self.columns_are_slices else value
 
+    def counts_on_host(self) -> bool:
+        """Whether what the program does with pulses depends on how many there have been."""
+        return False
+
     # --- pulses ------------------------------------------------------------------------------------------------------
 
     def update(self, samples: Samples, up: UpdateParameters, draws: Draws, events: Events | None = None) -> Tensor:
@@ -74,12 +78,14 @@ class Array(nn.Module, ABC):
         :param events: reads during the batch, their ``words`` counted in samples.
         :returns: the slices that were read, ``[E, lanes]``.
         """
-        return self.replay(self.plan(samples, up, draws), Events.none() if events is None else events, draws)
+        if events is None:
+            events = Events.none(samples.x.device)
+        return self.replay(self.plan(samples, up, draws), events, draws)
 
     def plan(self, samples: Samples, up: UpdateParameters, draws: Draws) -> Plan:
         """Everything about samples that does not depend on the weights."""
-        first = int(self.samples)
-        self.samples += len(samples)
+        first = value_of(self.samples, draws.asks)
+        self.samples += samples.counted()
         if up.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE):
             return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
         lengths = pulse_lengths(samples.x, samples.d, samples.rates, self.weight_granularity, up, draws.implementation)

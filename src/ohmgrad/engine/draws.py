@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
+from ohmgrad.engine.host import Count
 from ohmgrad.engine.implementation import Implementation
 from ohmgrad.engine.kernel_cache import compile_kernel
 
@@ -82,15 +83,20 @@ class Draws:
         low, high = self.key
         return low | (high - (high >> 31 << 32)) << 32
 
+    @property
+    def asks(self) -> bool:
+        """Whether the program may ask for the value of a tensor: it is free in its own memory, but waits for a GPU."""
+        return self.implementation != "gpu"
+
     def reseeded(self, seed: int) -> Draws:
         """Those of another seed; these themselves if it is 0."""
         return Draws(seed, self.implementation) if seed else self
 
-    def normal(self, stream: int, numbers: Tensor, width: int, part: int = 0) -> Tensor:
+    def normal(self, stream: int, numbers: Tensor, width: int, part: Count = 0) -> Tensor:
         """Standard normal float32 ``[len(numbers), width]``; ``numbers`` is an int64 tensor."""
         return self._draw(stream, numbers, width, part, normal=True)
 
-    def uniform(self, stream: int, numbers: Tensor, width: int, part: int = 0) -> Tensor:
+    def uniform(self, stream: int, numbers: Tensor, width: int, part: Count = 0) -> Tensor:
         """Uniform float32 in (0, 1] ``[len(numbers), width]``; ``numbers`` is an int64 tensor."""
         return self._draw(stream, numbers, width, part, normal=False)
 
@@ -99,11 +105,11 @@ class Draws:
         chance = self.uniform(stream, numbers, 1)[:, 0].double()
         return (chance * limit).long().clamp(max=limit - 1)
 
-    def _draw(self, stream: int, numbers: Tensor, width: int, part: int, normal: bool) -> Tensor:
+    def _draw(self, stream: int, numbers: Tensor, width: int, part: Count, normal: bool) -> Tensor:
         blocks = (width + 3) // 4
         if self.implementation == "cpu":
             out = torch.empty(len(numbers), 4 * blocks, dtype=torch.float32)
-            _fill()(out.numpy(), stream, numbers.numpy(), part, *self.key, normal)
+            _fill()(out.numpy(), stream, numbers.numpy(), int(part), *self.key, normal)
             return out[:, :width].contiguous()
         if self.implementation == "gpu":
             from ohmgrad.engine.draws_gpu import draw
@@ -111,7 +117,7 @@ class Draws:
             return draw(self.key, stream, numbers, width, part, normal)
         rows, columns = numbers[:, None] & 0xFFFFFFFF, torch.arange(blocks, device=numbers.device)[None, :]
         key = [torch.tensor(word, device=numbers.device) for word in self.key]
-        counter = (torch.full_like(columns, stream), columns, rows, torch.full_like(columns, part))
+        counter = (torch.full_like(columns, stream), columns, rows, torch.zeros_like(columns) + part & 0xFFFFFFFF)
         if normal:
             lanes = random.normals(*counter, *key)
         else:

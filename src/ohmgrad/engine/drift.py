@@ -49,7 +49,8 @@ class Drifter(nn.Module):
                 depends = drift.nu_k * (conductance.clamp(min=1e-30).log() - drift.log_g0)
                 nu = nu - torch.where(conductance > 0.0, depends, 0.0)  # without conductance, nothing depends on it
         passed = (self.time - self.since).clamp(min=1.0)
-        q = passed.pow(-torch.as_tensor(nu, device=weights.device)).float()
+        exponent = -nu if isinstance(nu, Tensor) else torch.full((), -nu, device=weights.device)
+        q = passed.pow(exponent).float()
         return torch.where(anew, weights, self.start * q + offset * (q - 1.0))
 
     def left(self, weights: Tensor) -> None:

@@ -29,6 +29,7 @@ class ExactUpdates(Plan):
     rates: Tensor
     batch: int
     bounded: bool
+    count: Tensor | None = None
     raising: bool | None = None
 
     @staticmethod
@@ -36,7 +37,7 @@ class ExactUpdates(Plan):
         """The exact updates of some samples."""
         signed_x = samples.x if samples.x_signs is None else torch.where(samples.x_signs, -samples.x, samples.x)
         signed_d = samples.d if samples.d_signs is None else torch.where(samples.d_signs, -samples.d, samples.d)
-        return ExactUpdates(signed_x, signed_d, samples.rates, samples.batch, bounded)
+        return ExactUpdates(signed_x, signed_d, samples.rates, samples.batch, bounded, samples.count)
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -58,31 +59,43 @@ class ExactUpdates(Plan):
 
     def change(self, n: int) -> Tensor:
         """What sample n changes, ``[out, in]``."""
-        change = torch.outer(self.d[n], self.x[n]).mul_(-float(self.rates[n]))
+        change = torch.outer(self.d[n], self.x[n]).mul_(-self.rates[n].float())
         if self.raising is None:
             return change
         return (change if self.raising else -change).clamp_(min=0.0)
 
 
 def replay_exactly(array: CellArray, plan: ExactUpdates, events: Events, draws: Draws) -> Tensor:
-    """Apply exact updates; like :func:`ohmgrad.engine.replay.replay`, but a sample takes the place of a word."""
-    read = plan.x.new_empty(len(events.slices), array.by_slice(array.weight).shape[1])
-    order = sorted(range(len(events.slices)), key=lambda e: (int(events.words[e]), e))
-    position = 0
+    """Apply exact updates; like :func:`ohmgrad.engine.replay.replay`, but a sample takes the place of a word.
+
+    Where asking the device would wait, every sample and, if there are resets, every event at every sample is gone
+    through, and what does not happen is masked: always as many operations, though many.
+    """
+    read = plan.x.new_empty(len(events), array.by_slice(array.weight).shape[1])
     for n in range(len(plan) + 1):
-        while position < len(order) and events.words[order[position]] == n:
-            e = order[position]
-            s = int(events.slices[e])
-            read[e] = array.by_slice(array.weight)[s]
-            if events.resets[e]:
-                assert events.values is not None
-                array.by_slice(array.state)[s] = events.values[e]
-                array.by_slice(array.pulses)[s] += 1
-                array.redraw(draws)
-            position += 1
-        if n < len(plan) and plan.rates[n] > 0.0:
-            array.state.add_(plan.change(n))
-            if plan.bounded:
-                array.bound()
-            array.redraw(draws)
+        if len(events):
+            read = _read_at(n, read, array, events, draws)
+        if n < len(plan):
+            happens = plan.rates[n] > 0.0
+            if not draws.asks or happens:
+                array.state.add_(plan.change(n))  # with a rate of 0 there is none
+                if plan.bounded:
+                    array.bound()
+                array.redraw(draws, happens)
+    return read
+
+
+def _read_at(n: int, read: Tensor, array: CellArray, events: Events, draws: Draws) -> Tensor:
+    """The events after n samples, in turn; ``read`` with what they give."""
+    now = events.words == n
+    weight, state = array.by_slice(array.weight), array.by_slice(array.state)
+    if events.values is None:
+        return torch.where(now[:, None], weight[events.slices], read)
+    for e in torch.nonzero(now)[:, 0].tolist() if draws.asks else range(len(events)):
+        s, happens = events.slices[e : e + 1], now[e : e + 1]
+        read[e : e + 1] = torch.where(happens, weight[s], read[e : e + 1])
+        is_reset = (happens & events.resets[e : e + 1])[0]
+        state[s] = torch.where(is_reset, events.values[e], state[s])
+        array.by_slice(array.pulses)[s] += is_reset
+        array.redraw(draws, is_reset)
     return read

@@ -5,7 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from ohmgrad.errors import TileError
+
+Count = int | Tensor
+"""A whole number: known to the program, or (int64, without dimensions) only to the device."""
+
+
+def value_of(counter: Tensor, asks: bool) -> Count:
+    """What a counter says now.
+
+    :param asks: whether the program may ask for it; else it is a tensor, which does not follow the counter.
+    """
+    return int(counter) if asks else counter.clone()
+
+
+def last_of(values: Tensor, count: Count, before: Tensor) -> Tensor:
+    """The last of the first ``count`` values ``[n]``; what was before, if there are none."""
+    if isinstance(count, int):
+        return values[count - 1] if count else before
+    return torch.cat([before[None], values]).index_select(0, count)[0]
+
+
+def is_captured(values: Tensor) -> bool:
+    """Whether work is being recorded as a CUDA graph, when nothing may be asked of the device."""
+    return values.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
+def refuse_capture(values: Tensor, why: str) -> None:
+    """Let no CUDA graph be made of work that differs from step to step.
+
+    :param values: any tensor on the device of the tile; :param why: what differs.
+    :raises TileError: if one is being recorded.
+    """
+    if is_captured(values):
+        raise TileError(f"An update of this tile cannot be captured in a CUDA graph: {why}.")
 
 
 class HostModule(nn.Module):
@@ -24,6 +60,11 @@ class HostModule(nn.Module):
         """As ``register_buffer``, for a buffer that never leaves the processor's memory."""
         self.register_buffer(name, value)
         self._host_names.append(name)
+
+    def register_counter(self, name: str, by_host: bool = False) -> None:
+        """A counter that begins with 0; ``by_host``: what the program does depends on it."""
+        register = self.register_host_buffer if by_host else self.register_buffer
+        register(name, torch.zeros((), dtype=torch.int64))
 
     def _bring_back(self) -> None:
         for name in self._host_names:

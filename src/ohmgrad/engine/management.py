@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ohmgrad.engine.averages import running_average
 from ohmgrad.engine.converters import step
+from ohmgrad.engine.implementation import Implementation
 from ohmgrad.engine.periphery import is_ideal
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.parameters.enums import AnalogMVType, BoundManagementType, NoiseManagementType, WeightNoiseType
@@ -64,7 +65,7 @@ def new_average() -> Tensor:
     return torch.full((1,), -1.0, dtype=torch.float32)
 
 
-def noise_scale(x: Tensor, io: IOParameters, average: Tensor | None) -> Tensor:
+def noise_scale(x: Tensor, io: IOParameters, average: Tensor | None, implementation: Implementation) -> Tensor:
     r"""The noise-management scale :math:`\alpha` of every vector, ``[n, 1]``."""
     kind, limit = io.noise_management, io.nm_thres
     if kind is NoiseManagementType.NONE:
@@ -72,7 +73,11 @@ def noise_scale(x: Tensor, io: IOParameters, average: Tensor | None) -> Tensor:
     if kind is NoiseManagementType.CONSTANT:
         return x.new_full((len(x), 1), limit if limit > 0.0 else 1.0)
     if kind is NoiseManagementType.AVERAGE_ABS_MAX:
-        return _running_average(x.abs().amax(1, keepdim=True), average)
+        if average is None:
+            raise TileError("Noise management AVERAGE_ABS_MAX needs the tile's running average. Give mvm one.")
+        averages = running_average(x.abs().amax(1), average[0], AVERAGE_DECAY, True, implementation)
+        average.copy_(averages[-1:])
+        return averages[:, None]
     if kind is NoiseManagementType.ABS_MAX_NP_SUM:
         return worst_case_scale(x, io)
     return _limited((x if kind is NoiseManagementType.MAX else x.abs()).amax(1, keepdim=True), io)
@@ -115,17 +120,3 @@ def _limited(largest: Tensor, io: IOParameters) -> Tensor:
     """Not above ``nm_thres``, in place; without noise management there is no limit."""
     limited = io.nm_thres > 0.0 and io.noise_management is not NoiseManagementType.NONE
     return largest.clamp_(max=io.nm_thres) if limited else largest
-
-
-def _running_average(largest: Tensor, average: Tensor | None) -> Tensor:
-    """The running average after each vector; a loop, rounded at each vector, so a batch may be cut anywhere."""
-    if average is None:
-        raise TileError("Noise management AVERAGE_ABS_MAX needs the tile's running average. Give mvm one.")
-    keep, take = np.float32(1.0 - AVERAGE_DECAY), np.float32(AVERAGE_DECAY)
-    values = largest.flatten().cpu().numpy()
-    value = np.float32(average.item())
-    for n, new in enumerate(values):
-        value = keep * value + take * new if value >= 0.0 else new
-        values[n] = value
-    average.fill_(float(value))
-    return torch.from_numpy(values).to(largest.device)[:, None]

@@ -64,7 +64,7 @@ def mvm(
     """
     if is_ideal(io) or len(x) == 0:
         return (x @ weight.t()).mul_(io.out_scale)
-    scale = noise_scale(x, io, average)
+    scale = noise_scale(x, io, average, draws.implementation)
     live = scale > 0.0
     gain = scale * io.out_scale
     if forward and io.inp_noise > 0.0:

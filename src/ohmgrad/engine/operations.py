@@ -7,14 +7,16 @@ from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
 
-_WORD = 0xFFFFFFFF
 
+def fresh_noise(counter: Tensor, stream: int, like: Tensor, draws: Draws, happens: Tensor | None = None) -> Tensor:
+    """Standard normal numbers for the next operation, ``[out, in]``; counts it in ``counter`` (int64 scalar).
 
-def fresh_noise(counter: Tensor, stream: int, like: Tensor, draws: Draws) -> Tensor:
-    """Standard normal numbers for the next operation, ``[out, in]``; counts it in ``counter`` (int64 scalar)."""
-    counter += 1
-    rows = torch.arange(like.shape[0])
-    return draws.normal(stream, rows, like.shape[1], int(counter) & _WORD).to(like.device)
+    :param happens: a truth value on the device: whether it is an operation at all, and counts; None: it is.
+    """
+    rows = torch.arange(like.shape[0], device=like.device)
+    noise = draws.normal(stream, rows, like.shape[1], counter + 1)
+    counter += 1 if happens is None else happens
+    return noise
 
 
 def choose_columns(
@@ -24,7 +26,6 @@ def choose_columns(
     chosen = torch.zeros_like(like, dtype=torch.bool)
     chosen[:, columns] = True
     if probability < 1.0:
-        rows = torch.arange(like.shape[0])
-        coins = draws.uniform(stream, rows, like.shape[1], int(counter) & _WORD)
-        chosen &= coins.to(like.device) <= probability
+        rows = torch.arange(like.shape[0], device=like.device)
+        chosen &= draws.uniform(stream, rows, like.shape[1], counter) <= probability
     return chosen

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.host import Count
 from ohmgrad.engine.lengths import Lengths, row_peaks
 from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.engine.trains import SLOTS, pack
@@ -32,6 +33,7 @@ class Lines(Plan):
     d: Tensor
     words_per_sample: int
     batch: int
+    count: Tensor | None
 
     def __len__(self) -> int:
         return self.x.shape[0] // self.words_per_sample
@@ -92,7 +94,7 @@ class Counts(Lines):
     def skips(self) -> Tensor:
         """See :meth:`Lines.skips`."""
         halves = self.words_per_sample // self.chunks
-        pulses = SLOTS * torch.arange(self.chunks, dtype=torch.int32).repeat_interleave(halves)
+        pulses = SLOTS * torch.arange(self.chunks, dtype=torch.int32, device=self.x.device).repeat_interleave(halves)
         return pulses.repeat(len(self))
 
     def one_sided(self, raising: bool) -> Counts:
@@ -153,7 +155,7 @@ def _sides(
 
 
 def make_lines(
-    samples: Samples, lengths: Lengths, up: UpdateParameters, draws: Draws, array: int, first_sample: int
+    samples: Samples, lengths: Lengths, up: UpdateParameters, draws: Draws, array: int, first_sample: Count
 ) -> Lines:
     r"""Draw the trains of a batch, or count its pulses.
 
@@ -163,21 +165,30 @@ def make_lines(
     :math:`p_j` and :math:`q_i` lie within :math:`\pm 1`.
 
     :param array: which array of the tile is pulsed; the trains of each are drawn independently.
+    Nothing is asked of the device, unless trains may be longer than ``desired_bl``.
+
     :param first_sample: number of the first sample since the array was made, which addresses its trains.
     """
-    numbers = torch.arange(first_sample, first_sample + len(samples), device=samples.x.device)
+    numbers = first_sample + torch.arange(len(samples), device=samples.x.device)
     x, d = _sides(samples, lengths, up, draws, array, numbers)
     if up.pulse_type in (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED):
-        words = max(1, -(-int(lengths.bl.max()) // SLOTS)) if len(samples) else 1
+        words = _words(lengths.bl, up, draws)
         packed = [pack(side.signed(side.chances), lengths.bl, words, draws, side.train, numbers) for side in (x, d)]
-        return Trains(packed[0], packed[1], words, samples.batch)
+        return Trains(packed[0], packed[1], words, samples.batch, samples.count)
     bl = lengths.bl.float()[:, None]
     if up.pulse_type is PulseType.MEAN_COUNT:
         of_x = torch.clamp(torch.round(bl * x.chances), -bl, bl)
         of_d = torch.clamp(torch.round(bl * d.chances), -bl, bl) / bl.clamp(min=1.0)
     else:
         of_x, of_d = x.chances.clamp(-1.0, 1.0), bl * d.chances.clamp(-1.0, 1.0)
-    most = int((row_peaks(of_x) * row_peaks(of_d)).max()) + 1 if len(samples) else 1
-    words = -(-most // SLOTS)
+    words = _words(torch.round(row_peaks(of_x) * row_peaks(of_d)), up, draws)
     factors = [side.signed(values).repeat_interleave(words, 0) for side, values in ((x, of_x), (d, of_d))]
-    return Counts(factors[0], factors[1], words, samples.batch, words)
+    return Counts(factors[0], factors[1], words, samples.batch, samples.count, words)
+
+
+def _words(most: Tensor, up: UpdateParameters, draws: Draws) -> int:
+    """Words of every sample; ``most``: the longest train or the greatest count of each, ``[n]``."""
+    is_bounded = up.fixed_bl or up.update_bl_management
+    if is_bounded and (up.desired_bl <= SLOTS or not draws.asks):
+        return -(-up.desired_bl // SLOTS)
+    return max(1, -(-int(most.max()) // SLOTS)) if len(most) else 1

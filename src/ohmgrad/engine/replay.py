@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from ohmgrad.devices.base import PulsedDevice
@@ -82,27 +82,31 @@ def bind_law(device: PulsedDevice, cell_names: tuple[str, ...]) -> Law:
 class Events:
     """Reads of slices during a batch, in the order in which they happen.
 
-    ``slices`` and ``words`` are int64 ``[E]``: which slice is read, and after how many words of the batch. Where
-    ``resets[e]`` holds, the slice is reset right after the read, with noise that ``numbers[e]`` addresses; ``values``
+    ``slices`` and ``words`` are int64 ``[E]``: which slice is read, and after how many words of the batch; a read after
+    more words than there are never happens, and gives anything. Where ``resets[e]`` (bool) holds, the slice is reset
+    right after the read, with noise that ``numbers[e]`` addresses (None: no slice is ever reset); ``values``
     ``[E, lanes]`` is what the cells of one array are set to.
     """
 
-    slices: np.ndarray[Any, np.dtype[np.int64]]
-    words: np.ndarray[Any, np.dtype[np.int64]]
-    resets: np.ndarray[Any, np.dtype[np.bool_]]
-    numbers: np.ndarray[Any, np.dtype[np.int64]] | None = None
+    slices: Tensor
+    words: Tensor
+    resets: Tensor
+    numbers: Tensor | None = None
     values: Tensor | None = None
 
-    def part(self, chosen: np.ndarray[Any, Any], begin: int) -> Events:
-        """Some of the reads, in a batch that begins ``begin`` words later."""
-        numbers = None if self.numbers is None else self.numbers[chosen]
-        return Events(self.slices[chosen], self.words[chosen] - begin, self.resets[chosen], numbers)
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def part(self, begin: int, end: int, chosen: Tensor) -> Events:
+        """The reads that ``chosen`` (bool ``[E]``) marks in the words ``begin .. end - 1``; the others never happen."""
+        words = torch.where(chosen, self.words - begin, end - begin + 1)
+        return Events(self.slices, words, self.resets & chosen, self.numbers)
 
     @staticmethod
-    def none() -> Events:
+    def none(where: torch.device | None = None) -> Events:
         """No reads."""
-        empty = np.zeros(0, dtype=np.int64)
-        return Events(empty, empty, np.zeros(0, dtype=np.bool_))
+        empty = torch.zeros(0, dtype=torch.int64, device=where)
+        return Events(empty, empty, empty.bool())
 
 
 @dataclass

@@ -34,9 +34,11 @@ BLOCK = 128
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
     """See :func:`ohmgrad.engine.replay.replay`."""
     count, width = cells.state.shape
-    read = torch.empty(len(events.slices), width, dtype=torch.float32)
-    order = np.lexsort((np.arange(len(events.slices)), events.words, events.slices))
-    starts = np.searchsorted(events.slices[order], np.arange(count + 1))
+    read = torch.empty(len(events), width, dtype=torch.float32)
+    of_slice, after = events.slices.numpy(), events.words.numpy()
+    order = np.lexsort((np.arange(len(events)), after, of_slice))
+    order = order[after[order] <= lanes.shape[0]]
+    starts = np.searchsorted(of_slice[order], np.arange(count + 1))
     values = read if events.values is None else events.values.contiguous()
     source, parameters = _source(cells)
     kernel = _kernel(cells.law.function, cells.law.order, len(cells.law.cell), cells.noisy, skips is not None, source)
@@ -56,9 +58,9 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, ev
         _blocks(lanes),
         np.zeros(1, np.int32) if skips is None else skips.numpy(),
         starts,
-        events.words[order],
+        after[order],
         order,
-        events.resets,
+        events.resets.numpy(),
         values.numpy(),
         read.numpy(),
         has_write_noise,

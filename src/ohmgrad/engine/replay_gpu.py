@@ -66,7 +66,7 @@ def _launch(
 ) -> Tensor:
     lanes = lanes if lanes.stride(1) == 1 else lanes.contiguous()
     state, parts = cells.state, -(-cells.state.shape[1] // block)
-    read = torch.empty(len(events.slices), state.shape[1], dtype=torch.float32, device=state.device)
+    read = torch.empty(len(events), state.shape[1], dtype=torch.float32, device=state.device)
     in_memory = state.device.type == "cpu"
     launch = replay_kernel(cells, skips is not None, in_memory)
     starts, words, order, resets = _by_slice(events, len(state)) if len(read) else (cells.pulses,) * 4
@@ -111,12 +111,11 @@ def _launch(
 
 def _by_slice(events: Events, slices: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Events in the order of slices, and of words within a slice: where each slice begins, words, numbers, resets."""
-    words, of_slices, resets = map(torch.as_tensor, (events.words, events.slices, events.resets))
-    by_word = torch.sort(words, stable=True)
-    by_slice = torch.sort(of_slices[by_word.indices], stable=True)
+    by_word = torch.sort(events.words, stable=True)
+    by_slice = torch.sort(events.slices[by_word.indices], stable=True)
     order = by_word.indices[by_slice.indices]
     starts = torch.searchsorted(by_slice.values, torch.arange(slices + 1, device=order.device))
-    return starts, words[order], order, resets
+    return starts, events.words[order], order, events.resets
 
 
 @cache

@@ -65,11 +65,12 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, ev
     """See :func:`ohmgrad.engine.replay.replay`."""
     parameters = cells.parameters if cells.sampling is None else cells.sampling.materialised()
     cells = replace(cells, parameters=tuple(value.float() for value in parameters))
-    read = cells.state.new_full((len(events.slices), cells.state.shape[1]), torch.nan)
-    order = sorted(range(len(events.slices)), key=lambda e: (int(events.words[e]), e))
+    read = cells.state.new_full((len(events), cells.state.shape[1]), torch.nan)
+    words = events.words.tolist()
+    order = sorted(range(len(words)), key=words.__getitem__)
     position = 0
     for word in range(lanes.shape[0] + 1):
-        while position < len(order) and events.words[order[position]] == word:
+        while position < len(order) and words[order[position]] == word:
             _event(cells, events, order[position], read, draws)
             position += 1
         if word == lanes.shape[0]:

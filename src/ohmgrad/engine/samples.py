@@ -7,14 +7,31 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ohmgrad.engine.host import Count
+
+
+class Counted(ABC):
+    """What happens in turn in a batch."""
+
+    count: Tensor | None
+    """How often, where only the device knows; None: as often as there is room for."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How often at most."""
+
+    def counted(self) -> Count:
+        """How often."""
+        return len(self) if self.count is None else self.count
+
 
 @dataclass
-class Samples:
+class Samples(Counted):
     r"""Rank-1 updates :math:`-\lambda_n d_n x_n^T` in the order in which they reach an array.
 
     ``x`` float32 ``[n, in]``, ``d`` float32 ``[n, out]``, ``rates`` :math:`\lambda_n` float64 ``[n]``; ``x_signs`` bool
     ``[n, in]`` and ``d_signs`` ``[n, out]`` mark the lines whose sign is flipped (choppers). ``batch``: size of the
-    batch that they are part of.
+    batch that they are part of. Beyond ``count``, x, d and rates are 0, so that nothing happens.
     """
 
     x: Tensor
@@ -23,11 +40,12 @@ class Samples:
     x_signs: Tensor | None
     d_signs: Tensor | None
     batch: int
+    count: Tensor | None = None
 
     @staticmethod
-    def of(x: Tensor, d: Tensor, rates: Tensor) -> Samples:
+    def of(x: Tensor, d: Tensor, rates: Tensor, count: Tensor | None = None) -> Samples:
         """A whole batch, without flips."""
-        return Samples(x, d, rates, None, None, len(x))
+        return Samples(x, d, rates, None, None, len(x), count)
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -38,15 +56,11 @@ class Samples:
         return Samples(self.x[begin:end], self.d[begin:end], self.rates[begin:end], x_signs, d_signs, self.batch)
 
 
-class Plan(ABC):
+class Plan(Counted):
     """Samples worked out as far as the weights have no say: trains of pulses, or exact updates."""
 
     batch: int
     """Size of the batch that the samples are part of."""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """Number of samples."""
 
     @abstractmethod
     def part(self, begin: int, end: int) -> Plan:

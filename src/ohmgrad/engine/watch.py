@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ohmgrad.engine.host import is_captured
+
 WATCHED = ("input", "gradient")
 """What batches are made of."""
 
@@ -66,11 +68,6 @@ def _messenger(values: Tensor) -> Messenger:
     return _Pinned(values) if values.is_cuda else _AtOnce()
 
 
-def _is_captured(values: Tensor) -> bool:
-    """Whether work is being recorded as a graph, when nothing may be asked of the device."""
-    return values.is_cuda and torch.cuda.is_current_stream_capturing()
-
-
 class Watch:
     """Remembers on the device of a tile whether it was given numbers that are not finite.
 
@@ -116,7 +113,7 @@ class Watch:
 
         :param wait: until all is known.
         """
-        if self._worst is None or _is_captured(self._worst):
+        if self._worst is None or is_captured(self._worst):
             return None
         if wait:
             return self._found(self._worst.tolist())
@@ -131,7 +128,7 @@ class Watch:
         return found
 
     def _send(self) -> None:
-        if self._worst is None or self._messenger is None or _is_captured(self._worst):
+        if self._worst is None or self._messenger is None or is_captured(self._worst):
             return
         if self._unsent and not self._under_way:
             self._messenger.send(self._worst)
