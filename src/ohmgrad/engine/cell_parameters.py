@@ -13,6 +13,7 @@ from torch import Tensor
 from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.implementation import choose
 from ohmgrad.engine.implicit import GREATEST, LEAST, CellSampler, ImplicitCells, Sampling, recipe_of
 from ohmgrad.engine.site import Site
 from ohmgrad.engine.tracing import Untraceable
@@ -137,7 +138,7 @@ class CellParameters(Array):
     ) -> list[Tensor]:
         """What follows from a ``cells_origin``, like :meth:`values_of`."""
         where = self.weight.device
-        draws = Draws(int(origin[0]), self.implementation if where.type == "cpu" else "reference")
+        draws = Draws(int(origin[0]), self.implementation if where.type == "cpu" else choose("auto", where))
         found = cells.values(names, draws, where, slices)
         return [self.by_slice(value) for value in found] if slices is None else found
 
@@ -162,13 +163,13 @@ class CellParameters(Array):
         """Keep the parameters from now on."""
         for name, value in zip(self.parameter_names, values, strict=True):
             self.register_buffer(name, self._laid_out(self._rounded(name, value)))
-        self.register_buffer("cells_origin", None)
+        self.register_host_buffer("cells_origin", None)
 
     def _imply(self, origin: Tensor) -> None:
         """Keep nothing but their origin from now on."""
         for name in self.parameter_names:
             self.register_buffer(name, None)
-        self.register_buffer("cells_origin", origin)
+        self.register_host_buffer("cells_origin", origin)
 
     @contextmanager
     def stored(self) -> Iterator[None]:
@@ -200,7 +201,7 @@ class CellParameters(Array):
                 errors.append(f"{key} cannot say what the cells are: {reason}.")
                 return
             if self.implicit is not None:
-                self._imply(torch.zeros_like(origin, device=self.weight.device))
+                self._imply(torch.zeros_like(origin, device="cpu"))
             else:
                 values = self._implied(cells, origin, self.parameter_names)
                 state_dict = {name: value for name, value in state_dict.items() if name != key}
