@@ -31,7 +31,7 @@ from ohmgrad.engine.trains import SLOTS
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.testing import DeviceTestCase
 from ohmgrad.testing.common import (
-    IMPLEMENTATIONS,
+    implementations,
     a_batch,
     assert_goes_on,
     assert_implementations_agree,
@@ -94,7 +94,7 @@ def test_every_device_lives_the_same_life_with_implicit_cells(name: str) -> None
 def test_every_rule_trains_implicit_cells_to_the_same_bits(name: str) -> None:
     resets = {"with_reset_prob": 0.5} if name == "ttv1" else {}
     config = rule(name, aged(SoftBoundsDevice(dw_min=0.02, write_noise_std=1.0, corrupt_devices_prob=0.1)), **resets)
-    for implementation in IMPLEMENTATIONS:
+    for implementation in implementations():
         stored, other = (live(make_tile(each, SIZE, implementation)) for each in (config, implicit(config)))
         assert are_implicit(other)
         assert_same_bits(remembered(other), remembered(stored), f"{name}, {implementation}")

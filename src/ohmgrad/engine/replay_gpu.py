@@ -48,7 +48,8 @@ def _block(cells: Cells) -> int:
     """Lanes of one program: as many as fit into the registers of a warp; in the interpreter all, as programs cost."""
     if cells.state.device.type == "cpu":
         return 1 << max(cells.state.shape[1] - 1, 1).bit_length()
-    return 32 if any(isinstance(value, tuple) for value in cells.law.constants) else 64
+    is_large = len(cells.law.cell) > 6 or any(isinstance(value, tuple) for value in cells.law.constants)
+    return 32 if is_large else 64
 
 
 @cache
