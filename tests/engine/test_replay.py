@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -70,9 +69,9 @@ class Batch:
         )
         self.slices = self.words((slices, WORDS), density**0.5, generator)
         self.lanes = self.words((WORDS, lanes), density**0.5, generator)
-        order = torch.randint(slices, (9,), generator=generator).numpy()
-        times = np.array([0, 1, 1, 2, 3, 3, WORDS - 1, WORDS, WORDS])
-        resets = np.array([False, True, True, False, True, False, True, False, True])
+        order = torch.randint(slices, (9,), generator=generator)
+        times = torch.tensor([0, 1, 1, 2, 3, 3, WORDS - 1, WORDS, WORDS])
+        resets = torch.tensor([False, True, True, False, True, False, True, False, True])
         self.events = Events(order, times, resets, values=uniform(9, lanes) - 0.5)
 
     @staticmethod
@@ -245,7 +244,10 @@ def test_a_batch_without_samples_is_only_read(implementation: str) -> None:
     batch = Batch(3, 5, columns=True)
     batch.slices, batch.lanes = batch.slices[:, :0], batch.lanes[:0]
     events = Events(
-        np.array([2, 0, 2]), np.zeros(3, np.int64), np.array([True, False, False]), values=torch.full((3, 5), 0.25)
+        torch.tensor([2, 0, 2]),
+        torch.zeros(3, dtype=torch.int64),
+        torch.tensor([True, False, False]),
+        values=torch.full((3, 5), 0.25),
     )
     cells, read = batch.run(implementation, events)
     assert torch.equal(read[:2], batch.cells.state[[2, 0]])

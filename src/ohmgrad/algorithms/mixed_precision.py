@@ -12,7 +12,7 @@ from ohmgrad.algorithms.base import DigitalRankUpdateCell, SingleArrayRule
 from ohmgrad.algorithms.schedule import period_in_vectors, transfer_times
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.host import refuse_capture, value_of
+from ohmgrad.engine.host import refuse_capture
 from ohmgrad.engine.lengths import row_peaks
 from ohmgrad.engine.outer import add_outer_products
 from ohmgrad.engine.samples import Samples
@@ -129,7 +129,7 @@ class MixedPrecision(SingleArrayRule):
         every, batch = self.config.transfer_every, len(x)
         if every > 1:
             refuse_capture(x, "MixedPrecisionCompound.transfer_every above 1 lets some updates transfer, others not")
-        start = value_of(self.current_update_index, asks=every > 1)
+        start = int(self.current_update_index) if every > 1 else 0  # else every batch is a period, or none ever ends
         self.current_update_index += batch
         if len(transfer_times(start, batch, period_in_vectors(every, True, batch))):
             self._transfer(up, draws)

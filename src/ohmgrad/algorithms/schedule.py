@@ -40,12 +40,6 @@ class Reads(Counted):
     def __len__(self) -> int:
         return len(self.times)
 
-    @staticmethod
-    def none(where: torch.device) -> Reads:
-        """No reads."""
-        nothing = torch.zeros(0, dtype=torch.int64, device=where)
-        return Reads(nothing, nothing, nothing)
-
     def sweeps(self) -> list[slice]:
         """Runs of reads that touch no slice twice, so that each can be handled at once."""
         return [slice(begin, begin + self.run) for begin in range(0, len(self), self.run)]

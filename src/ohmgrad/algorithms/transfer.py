@@ -287,8 +287,9 @@ class Transfer(Rule):
         period, size, n = self.period(k, batch), self.slices, self.n_reads
         times = transfer_times(start, batch, period, self.vectors.device)
         room, pointer = len(times), self.current_slice_indices[k]
+        none = Reads(times[:0], pointer[None][:0], pointer[None][:0])
         if room == 0:
-            return Reads.none(pointer.device)
+            return none
         count, happens = None, None  # all do
         if isinstance(start, Tensor) and batch % period:
             happens = times <= start + batch
@@ -302,7 +303,7 @@ class Transfer(Rule):
         pointer.copy_((last_of(begin, passed, pointer - n) + n) % size)
         self.transfers[k].add_(passed)
         if k == len(self.arrays) - 1:  # a transfer to itself does nothing but move on
-            return Reads.none(pointer.device)
+            return none
         numbers = self.reads[k] + torch.arange(n * room, device=pointer.device)
         self.reads[k].add_(n * passed)
         if n > 1:

@@ -1,0 +1,222 @@
+"""No update waits for the device: what it does is the same in every step, and what does not happen is masked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from builders import rule
+from ohmgrad import AnalogTile
+from ohmgrad.configs import (
+    IOParameters,
+    OneSidedUnitCell,
+    PulsedDevice,
+    PulseType,
+    ReferenceUnitCell,
+    RPUConfig,
+    SoftBoundsDevice,
+    TransferCompound,
+    UnitCellRPUConfig,
+    UpdateParameters,
+    VectorUnitCell,
+    VectorUnitCellUpdatePolicy,
+)
+from ohmgrad.engine import host
+from ohmgrad.engine.draws import Draws
+from ohmgrad.errors import TileError
+from ohmgrad.testing import common
+from tape import Tape, recorded
+
+SIZE = (3, 4)
+BATCH = 5
+CELL = SoftBoundsDevice(dw_min=0.02, write_noise_std=0.3)
+PERFECT = IOParameters(is_perfect=True)
+
+
+def cell_of(policy: VectorUnitCellUpdatePolicy) -> PulsedDevice:
+    return VectorUnitCell(unit_cell_devices=[CELL, CELL], update_policy=policy)
+
+
+def single(device: PulsedDevice) -> RPUConfig:
+    return UnitCellRPUConfig(device=device)
+
+
+def chain(**fields: object) -> RPUConfig:
+    return UnitCellRPUConfig(
+        device=TransferCompound(
+            unit_cell_devices=[CELL] * 3, units_in_mbatch=False, transfer_every_vec=[2.0, 3.0, 7.0], **fields
+        )
+    )
+
+
+def pulsed(name: str, kind: PulseType, **fields: object) -> RPUConfig:
+    config = rule(name, CELL, **fields)
+    config.update = UpdateParameters(pulse_type=kind, desired_bl=40)
+    return config
+
+
+def one_sided(every: int) -> PulsedDevice:
+    """Cells that reach the thresholds of a refresh soon."""
+    return OneSidedUnitCell(
+        unit_cell_devices=[SoftBoundsDevice(dw_min=0.05, w_max_dtod=0.0)],
+        refresh_every=every,
+        units_in_mbatch=False,
+        refresh_upper_thres=0.2,
+        refresh_lower_thres=0.01,
+        refresh_forward=PERFECT,
+    )
+
+
+# Periods of 2, 3 and 7 vectors: none divides a batch, some are longer than one.
+STEADY: dict[str, Callable[[], RPUConfig]] = {
+    "sgd": lambda: rule("sgd", CELL),
+    "ttv1": lambda: rule("ttv1", CELL, gamma=0.3),
+    "ttv1, a long period": lambda: rule("ttv1", CELL, transfer_every=7.0),
+    "ttv1, in batches": lambda: rule("ttv1", CELL, transfer_every=1.0, units_in_mbatch=True),
+    "ttv1, rows": lambda: rule("ttv1", CELL, transfer_columns=False),
+    "ttv1, resets": lambda: rule("ttv1", CELL, with_reset_prob=0.5, n_reads_per_transfer=3),
+    "ttv1, random": lambda: rule("ttv1", CELL, random_selection=True, n_reads_per_transfer=2, transfer_every=3.0),
+    "ttv2": lambda: rule("ttv2", CELL, gamma=0.3, transfer_every=3.0),
+    "ttv2, random": lambda: rule("ttv2", CELL, random_selection=True, n_reads_per_transfer=2, transfer_every=3.0),
+    "ttv3": lambda: rule("ttv3", CELL, gamma=0.3, out_chop_prob=0.5, auto_scale=True),
+    "ttv3, a long period": lambda: rule("ttv3", CELL, out_chop_prob=0.5, transfer_every=7.0),
+    "ttv3, regular": lambda: rule("ttv3", CELL, in_chop_random=False, transfer_columns=False, transfer_every=1.0),
+    "ttv3, no buffer": lambda: rule("ttv3", CELL, no_buffer=True, correct_gradient_magnitudes=True),
+    "ttv4": lambda: rule("ttv4", CELL, out_chop_prob=0.5, in_chop_random=True, auto_granularity=10.0),
+    "ttv4, regular": lambda: rule("ttv4", CELL, gamma=0.3, experimental_correct_accumulation=True, transfer_every=1.0),
+    "mp": lambda: rule("mp", CELL, n_rows_per_transfer=2, random_row=True, n_x_bins=11, n_d_bins=11),
+    "mp, rows in turn": lambda: rule("mp", CELL, n_rows_per_transfer=2),
+    "mp, never": lambda: rule("mp", CELL, transfer_every=0),
+    "chain": chain,
+    "chain, the last too": lambda: chain(no_self_transfer=False),
+    "chain, resets": lambda: chain(with_reset_prob=0.5),
+    **{
+        f"cells {policy.name}": lambda policy=policy: single(cell_of(policy))  # type: ignore[misc]
+        for policy in VectorUnitCellUpdatePolicy
+    },
+    **{
+        f"ttv1, cells {policy.name}": lambda policy=policy: rule("ttv1", cell_of(policy), transfer_every=3.0)  # type: ignore[misc]
+        for policy in VectorUnitCellUpdatePolicy
+    },
+    "reference": lambda: single(ReferenceUnitCell(unit_cell_devices=[CELL])),
+    "one-sided": lambda: single(one_sided(0)),
+    "ttv1, one-sided": lambda: rule("ttv1", one_sided(0), transfer_every=3.0),
+    "counts": lambda: pulsed("ttv1", PulseType.MEAN_COUNT, transfer_every=3.0),
+    "implicit counts": lambda: pulsed("sgd", PulseType.DETERMINISTIC_IMPLICIT),
+    "exact": lambda: pulsed("ttv1", PulseType.NONE_WITH_DEVICE, transfer_every=3.0),
+    "exact, resets": lambda: pulsed("ttv1", PulseType.NONE_WITH_DEVICE, transfer_every=3.0, with_reset_prob=0.5),
+    "exact, cells": lambda: pulsed("mp", PulseType.NONE_WITH_DEVICE),
+}
+"""Rules that do the same in every step."""
+COUNTED: dict[str, Callable[[], RPUConfig]] = {
+    "reads with input noise": lambda: rule("ttv1", CELL, transfer_forward=IOParameters(inp_noise=0.1), gamma=0.3),
+    "reads with input noise, resets": lambda: rule(
+        "ttv1", CELL, transfer_forward=IOParameters(inp_noise=0.1), with_reset_prob=0.5, transfer_every=3.0
+    ),
+    "refreshes": lambda: single(one_sided(3)),
+    "ttv1, refreshes": lambda: rule("ttv1", one_sided(3), transfer_every=3.0),
+    "mp, every second batch": lambda: rule("mp", CELL, transfer_every=2),
+}
+"""Rules that do other work in some steps, which the program counts in its own memory."""
+ALL = {**STEADY, **COUNTED}
+BY_RULE = pytest.mark.parametrize("name", ALL)
+BY_STEADY_RULE = pytest.mark.parametrize("name", STEADY)
+BY_COUNTED_RULE = pytest.mark.parametrize("name", COUNTED)
+
+
+def tile_of(name: str, implementation: common.Implementation = common.INTERPRETED) -> AnalogTile:
+    return common.make_tile(ALL[name](), SIZE, implementation, rate=0.1)
+
+
+def update(tile: AnalogTile, seed: int, count: int = BATCH, place: str = "cpu") -> None:
+    """One update by the rule itself: a tile looks at what it is given before."""
+    x, d = common.a_batch(count, SIZE, seed, place)
+    tile.rule.update(x, d, 0.1, tile.rpu_config.update, Draws(int(tile.seed), "gpu"))
+
+
+def tape_of(tile: AnalogTile, seed: int) -> Tape:
+    return recorded(tile, lambda: update(tile, seed))
+
+
+def everything(tile: AnalogTile) -> dict[str, torch.Tensor]:
+    tile._show()
+    return common.everything(tile)
+
+
+@BY_RULE
+def test_an_update_waits_for_nothing(name: str) -> None:
+    tile = tile_of(name)
+    for step in range(4):
+        assert tape_of(tile, step).names
+
+
+@BY_RULE
+def test_an_update_needs_no_value_that_is_on_the_device(name: str) -> None:
+    """On torch's meta device there are no values, and what lies elsewhere does not mix."""
+    tile = tile_of(name)
+    tile.rule.to("meta")
+    for step, count in enumerate((1, BATCH, 2, 12)):
+        update(tile, step, count, "meta")
+
+
+@BY_STEADY_RULE
+def test_every_update_does_the_same(name: str) -> None:
+    """In whichever steps transfers happen."""
+    tile = tile_of(name)
+    first, *others = (tape_of(tile, step).names for step in range(4))
+    assert all(other == first for other in others)
+
+
+@BY_STEADY_RULE
+def test_an_update_can_be_repeated_without_the_program(name: str) -> None:
+    """As a CUDA graph does."""
+    played, updated = tile_of(name), tile_of(name)
+    tape = tape_of(played, 3)
+    update(updated, 3)
+    for _ in range(4):
+        tape.play()
+        update(updated, 3)
+    common.assert_same_bits(everything(played), everything(updated), name)
+
+
+@BY_COUNTED_RULE
+def test_what_cannot_be_captured_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "is_captured", lambda values: True)
+    with pytest.raises(TileError, match="cannot be captured in a CUDA graph"):
+        update(tile_of(name), 0)
+
+
+@BY_COUNTED_RULE
+def test_what_the_program_counts_stays_in_its_memory(name: str) -> None:
+    tile = tile_of(name)
+    tile.rule.to("meta")
+    kept = [buffer for buffer in tile.rule.buffers() if buffer.device.type == "cpu"]
+    assert len(kept) >= 1
+    assert all(buffer.ndim == 0 for buffer in kept)
+
+
+@pytest.mark.parametrize("other", [common.REFERENCE, common.COMPILED], ids=str)
+@BY_RULE
+def test_what_is_masked_is_what_does_not_happen(name: str, other: common.Implementation) -> None:
+    """The same as where the program knows what happens, however batches are cut."""
+    tiles = tile_of(name), tile_of(name, other)
+    for step, count in enumerate((BATCH, 1, 1, 2, 12, 3, 1)):
+        x, d = common.a_batch(count, SIZE, step)
+        for tile in tiles:
+            tile.update(x, d)
+    found, wanted = map(common.everything, tiles)
+    common.assert_same_but_for_rounding(found, wanted, name)
+
+
+@pytest.mark.parametrize("lengthens", [False, True])
+def test_only_trains_that_lengthen_ask_how_long_they_are(lengthens: bool) -> None:
+    config = rule("sgd", CELL)
+    config.update = UpdateParameters(update_bl_management=False, fixed_bl=not lengthens, desired_bl=40)
+    tile = common.make_tile(config, SIZE, common.INTERPRETED)
+    if lengthens:
+        with pytest.raises(AssertionError, match="wait"):
+            tape_of(tile, 0)
+    else:
+        assert tape_of(tile, 0).names
