@@ -93,6 +93,7 @@ def _rewritten(function: Any, interpreted: bool, real: bool, bound: dict[str, An
     definition = _definition(function)
     definition.args.defaults = [ast.Constant(value) for value in function.__defaults__ or ()]
     names = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
+    names -= {*function.__code__.co_varnames}
     captured = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     known = function.__globals__ | {name: cell.cell_contents for name, cell in captured}
     meant = {name: known[name] for name in names - bound.keys() if name in known}
@@ -172,6 +173,14 @@ class _Rewriter(ast.NodeTransformer):
         if not (self.in_vocabulary and isinstance(node.op, ast.Div)):
             return node
         return ast.Call(ast.Name(_DIVIDE, ast.Load()), [node.left, node.right], [])
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        """A division of what is assigned to."""
+        if not (self.in_vocabulary and isinstance(node.op, ast.Div)):
+            return self.generic_visit(node)
+        assert isinstance(node.target, ast.Name)
+        value = ast.BinOp(ast.Name(node.target.id, ast.Load()), node.op, node.value)
+        return self.visit(ast.Assign([node.target], value, lineno=node.lineno))
 
     def visit_For(self, node: ast.For) -> ast.For:
         """A loop."""

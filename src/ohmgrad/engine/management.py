@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ohmgrad.engine.converters import step
+from ohmgrad.engine.constants import step
 from ohmgrad.engine.periphery import is_ideal
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.parameters.enums import AnalogMVType, BoundManagementType, NoiseManagementType, WeightNoiseType
 from ohmgrad.parameters.io import IOParameters
+from ohmgrad.words import where
 
 AVERAGE_DECAY = 1e-3
 """How much of the running average of AVERAGE_ABS_MAX one vector replaces."""
@@ -88,6 +89,15 @@ def worst_case_scale(x: Tensor, io: IOParameters) -> Tensor:
     if size > 0.0:
         needed = torch.minimum(needed, largest * (io.max_bm_res / size))
     return torch.maximum(largest, needed)
+
+
+def factors(scale, out_scale, silent):  # type: ignore[no-untyped-def]
+    """What divides an input and what multiplies its output, for one element of a noise-management scale.
+
+    :param out_scale: the digital factor; :param silent: what multiplies the output where the scale is not positive.
+    """
+    live = scale > 0.0
+    return where(live, scale, 1.0), where(live, scale * out_scale, silent)
 
 
 def repeats(io: IOParameters) -> int:
