@@ -73,15 +73,15 @@ def noise_scale(x: Tensor, io: IOParameters, average: Tensor | None) -> Tensor:
     if kind is NoiseManagementType.CONSTANT:
         return x.new_full((len(x), 1), limit if limit > 0.0 else 1.0)
     if kind is NoiseManagementType.AVERAGE_ABS_MAX:
-        return _running_average(x.abs().amax(1, keepdim=True), average)
+        return _running_average(_largest(x), average)
     if kind is NoiseManagementType.ABS_MAX_NP_SUM:
         return worst_case_scale(x, io)
-    return _limited((x if kind is NoiseManagementType.MAX else x.abs()).amax(1, keepdim=True), io)
+    return _limited(x.amax(1, keepdim=True) if kind is NoiseManagementType.MAX else _largest(x), io)
 
 
 def worst_case_scale(x: Tensor, io: IOParameters) -> Tensor:
     """The scale at which the sum of all inputs of one sign just does not clip, within the input's resolution."""
-    largest = _limited(x.abs().amax(1, keepdim=True), io)
+    largest = _limited(_largest(x), io)
     bound = io.out_bound if 0.0 < io.out_bound < math.inf else 1.0
     total = torch.maximum(x.clamp(min=0.0).sum(1, keepdim=True), (-x).clamp_(min=0.0).sum(1, keepdim=True))
     needed = total * (ASSUMED_WEIGHT / bound)
@@ -119,6 +119,13 @@ def starts_worst_case(io: IOParameters) -> bool:
         io.bound_management is BoundManagementType.ITERATIVE_WORST_CASE
         and io.noise_management is not NoiseManagementType.ABS_MAX_NP_SUM
     )
+
+
+def _largest(x: Tensor) -> Tensor:
+    """The largest magnitude of every vector, ``[n, 1]``."""
+    if x.device.type == "cpu":  # where the norm of torch is slow
+        return x.abs().amax(1, keepdim=True)
+    return torch.linalg.vector_norm(x, math.inf, 1, keepdim=True)
 
 
 def _limited(largest: Tensor, io: IOParameters) -> Tensor:

@@ -6,6 +6,8 @@ management, :math:`u = \mathrm{DAC}(x / \alpha\rho)` drives the lines of the arr
 with :math:`s` the digital ``out_scale``; :math:`P` is the product with the imperfections of the array. Every vector
 has its own :math:`\alpha`, :math:`\rho` and noise, the latter addressed by the number of the vector and the round of
 bound management: how vectors are batched changes nothing but, in its last bits, the sum that the matrix library makes.
+The product is that of float32, even where torch is asked for a faster and coarser one
+(:mod:`ohmgrad.engine.precision`); only an ideal product, which is digital, is torch's like any other.
 (Gokmen and Vlasov 2016; noise and bound management: Gokmen, Onen and Haensch 2017.)
 """
 

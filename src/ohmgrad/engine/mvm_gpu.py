@@ -96,7 +96,7 @@ def rounds(
     modes, circuits = Modes.of(io), _circuits(array)
     (n, lines), outputs = x.shape, array.crossbar.weights.shape[0]
     address = (source.stream, *map(signed, source.draws.key))
-    u, y = torch.empty_like(x), torch.empty(n, outputs, dtype=torch.float32, device=x.device)
+    u, y = (torch.empty(n, width, dtype=torch.float32, device=x.device) for width in (lines, outputs))
     # The last round marks too, for nobody. Rows are padded: the compiler makes use of how they are aligned.
     again = torch.empty(tries + 1, -(-n // 4) * 4, dtype=torch.int32, device=x.device)
 
