@@ -31,7 +31,6 @@ from ohmgrad.engine.trains import SLOTS
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.testing import DeviceTestCase
 from ohmgrad.testing.common import (
-    implementations,
     a_batch,
     assert_goes_on,
     assert_implementations_agree,
@@ -39,6 +38,7 @@ from ohmgrad.testing.common import (
     assert_same_but_for_rounding,
     assert_within_bounds,
     everything,
+    implementations,
     live,
     make_tile,
 )
