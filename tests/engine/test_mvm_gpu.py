@@ -10,10 +10,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from conformance.cases import build, load
-from engine.compiled import Both, assembled, machine
 from engine.products import BACKWARD, FORWARD, circuits, quiet
+from machine_code import compiled, launches_of
 from ohmgrad.configs import SingleRPUConfig
 from ohmgrad.engine import mvm_gpu
+from ohmgrad.engine.compiler_gpu import Kernel
 from ohmgrad.engine.crossbar import Array, Crossbar
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.management import new_average, repeats
@@ -261,22 +262,11 @@ class Launches(TorchDispatchMode):
         return function(*args, **kwargs or {})
 
 
-class Noted:
-    """A kernel whose launches are only noted."""
-
-    def __init__(self, name, names):
-        self.name, self.names = name, names
-
-    def __getitem__(self, grid):
-        return lambda *arguments, **options: self.names.append(self.name)
-
-
 @pytest.fixture
 def launches(monkeypatch):
     """Launches of work on tensors that hold no data: whoever waits for some raises an error."""
     mode = Launches()
-    kernels = [Noted(name, mode.names) for name in ("lines", "outputs", "again", "reads")]
-    monkeypatch.setattr(mvm_gpu, "_kernels", lambda modes, interpreted: kernels)
+    monkeypatch.setattr(Kernel, "launch", lambda self, *_, **__: mode.names.append(self.function.__name__))
     return mode
 
 
@@ -296,9 +286,9 @@ def on_meta(io, launches, forward=True, shape=(64, 17, 31)):
 def test_a_product_takes_few_launches_and_always_as_many(launches):
     for shape in ((1, 1, 1), (64, 17, 31), (1000, 512, 784)):
         found = on_meta(IOParameters(), launches, shape=shape)
-        assert found == {"aten::linalg_vector_norm": 1, "lines": 1, "aten::mm": 1, "outputs": 1, "again": 4}
+        assert found == {"aten::linalg_vector_norm": 1, "_lines": 1, "aten::mm": 1, "_outputs": 1, "_again": 4}
         back = on_meta(IOParameters(), launches, forward=False, shape=shape)
-        assert back == {"aten::linalg_vector_norm": 1, "lines": 1, "aten::mm": 1, "outputs": 1}
+        assert back == {"aten::linalg_vector_norm": 1, "_lines": 1, "aten::mm": 1, "_outputs": 1}
 
 
 @pytest.mark.parametrize("forward", [True, False], ids=["forward", "backward"])
@@ -320,7 +310,7 @@ def test_a_read_takes_one_launch(launches):
         launches.names.clear()
         with launches:
             read_slices(stored, number, 12, io, Draws(1, "gpu"), FORWARD, number, periphery)
-        assert launches.names == ["reads"]
+        assert launches.names == ["_reads"]
 
 
 # --- compiled for processors that are not here -----------------------------------------------------------------------
@@ -328,26 +318,25 @@ def test_a_read_takes_one_launch(launches):
 
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("name", ["default", "everything"])
-def test_kernels_are_compiled_without_spilling_registers(name, capability, monkeypatch, tmp_path):
-    io, kernels, found = SETTINGS[name], mvm_gpu._kernels, []
+def test_kernels_are_compiled_without_spilling_registers(name, capability):
+    io, draws = SETTINGS[name], Draws(1, "gpu")
+    weight, stored = torch.empty(33, 50, device="meta"), torch.empty(50, 33, device="meta")
+    periphery, numbers = circuits(weight, io, Draws(1, "reference")).to("meta"), torch.arange(50, device="meta")
 
-    def of(modes, _interpreted):
-        return [Both(*pair, found) for pair in zip(kernels(modes, True), kernels(modes, False), strict=True)]
-
-    monkeypatch.setattr(mvm_gpu, "_kernels", of)
-    draws, weight = Draws(1, "gpu"), dyadic(33, 50, 1)
-    periphery, stored, numbers = circuits(weight, io, draws), weight.t().contiguous(), torch.arange(50)
-    with machine(capability):
-        mvm(weight, vectors(5, 50), io, draws, FORWARD, numbers[:5], None, True, periphery)
+    def products():
+        mvm(weight, torch.empty(5, 50, device="meta"), io, draws, FORWARD, numbers[:5], None, True, periphery)
         if name == "default":  # sizes of 1 are compiled in
-            mvm(dyadic(1, 1, 1), vectors(1, 1), io, draws, FORWARD, numbers[:1])
-        io = io.replaced(inp_noise=0.0)
-        read_slices(stored, numbers, 50, io, draws, FORWARD, numbers, periphery)
-    for kernel in {id(each): each for each in found}.values():
-        report = assembled(kernel, capability, tmp_path)
-        assert report.spilled == 0, report.name
+            one = torch.empty(1, 1, device="meta")
+            mvm(one, one, io, draws, FORWARD, numbers[:1])
+        read_slices(stored, numbers, 50, io.replaced(inp_noise=0.0), draws, FORWARD, numbers, periphery)
+
+    found = {id(launch.kernel): launch for launch in launches_of(products)}
+    assert {launch.kernel.__name__ for launch in found.values()} == {"_lines", "_outputs", "_again", "_reads"}
+    for launch in found.values():
+        code = compiled(launch, capability)
+        assert code.spilled == 0, code.name
         # Only the products of later rounds are fused, which no other implementation computes in their order.
-        assert ("fma" in report.text) == report.name.startswith("_again")
+        assert ("fma.rn" in code.text) == (code.name == "_again")
 
 
 # --- precision -------------------------------------------------------------------------------------------------------

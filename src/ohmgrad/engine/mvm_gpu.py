@@ -17,7 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ohmgrad.engine import random
-from ohmgrad.engine.compiler_gpu import PRECISE, constant, helper, kernel, translate
+from ohmgrad.engine.compiler_gpu import constant, helper, kernel, translate
 from ohmgrad.engine.converters import before_bound, exceeds, on_line, output_circuits
 from ohmgrad.engine.crossbar import Array, current, distance, offsets, sums
 from ohmgrad.engine.draws_gpu import signed
@@ -101,28 +101,28 @@ def rounds(
     again = torch.empty(tries + 1, -(-n // 4) * 4, dtype=torch.int32, device=x.device)
 
     rows, columns = lines_block
-    launch = lines_kernel(modes, not x.is_cuda)[-(-n // rows), -(-lines // columns)]
-    launch(u, again, x, scale, numbers, c, n, lines, *again.shape, *address, rows=rows, columns=columns, **PRECISE)
+    launch = lines_kernel(modes, x.device.type == "cpu")[-(-n // rows), -(-lines // columns)]
+    launch(u, again, x, scale, numbers, c, n, lines, *again.shape, *address, rows=rows, columns=columns)
 
     first = second = sums(array.crossbar, u.clamp(min=0.0) if modes.separate else u, io, c)
     if modes.separate:
         second = sums(array.negative, u.clamp(max=0.0), io, c)
     rows, columns = outputs_block
-    launch = outputs_kernel(modes, not x.is_cuda)[-(-n // rows), -(-outputs // columns)]
+    launch = outputs_kernel(modes, x.device.type == "cpu")[-(-n // rows), -(-outputs // columns)]
     sizes, block = (n, outputs, io.out_scale), {"tested": tries > 0, "rows": rows, "columns": columns}
-    launch(y, clipped, again, scale, numbers, first, second, circuits, c, *sizes, silent, *address, **block, **PRECISE)
+    launch(y, clipped, again, scale, numbers, first, second, circuits, c, *sizes, silent, *address, **block)
 
     worst_case = tries > 0 and starts_worst_case(io)
     if worst_case:
         scale, silent = worst_case_scale(x, io), io.out_scale
     rows, columns, depth = again_block
-    launch = again_kernel(modes, not x.is_cuda)[-(-n // rows), -(-outputs // columns)]
+    launch = again_kernel(modes, x.device.type == "cpu")[-(-n // rows), -(-outputs // columns)]
     weight, negative = array.crossbar.weights, array.negative.weights
     strides = (*weight.stride(), *negative.stride())
     for k in range(tries):
         data = (y, clipped, again[k], again[k + 1], x, scale, numbers, weight, negative, circuits, c, n, lines)
         settings = (*sizes[1:], silent, *strides, 2.0 ** (k + 1 - worst_case), k + 1, *address)
-        launch(*data, *settings, rows=rows, columns=columns, depth=depth, num_warps=8, num_stages=2, **PRECISE)
+        launch(*data, *settings, rows=rows, columns=columns, depth=depth, num_warps=8, num_stages=2)
     return y
 
 
@@ -133,11 +133,11 @@ def read(array: Array, source: Source, block: tuple[int, int] = READS) -> Tensor
     stored, (n, outputs) = crossbar.weights, crossbar.weights.shape
     y = torch.empty(n, outputs, dtype=torch.float32, device=stored.device)
     rows, columns = block
-    launch = reads_kernel(Modes.of(io), not stored.is_cuda)[-(-n // rows), -(-outputs // columns)]
+    launch = reads_kernel(Modes.of(io), stored.device.type == "cpu")[-(-n // rows), -(-outputs // columns)]
     data = (y, stored, crossbar.slices, source.numbers, _circuits(array), array.constants)
     sizes = (n, outputs, *stored.stride(), crossbar.slices.stride(0), io.out_scale)
     address = (source.stream, *map(signed, source.draws.key))
-    launch(*data, *sizes, *address, rows=rows, columns=columns, **PRECISE)
+    launch(*data, *sizes, *address, rows=rows, columns=columns)
     return y
 
 
