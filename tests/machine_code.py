@@ -72,10 +72,15 @@ def built(launch: Launch, capability: int) -> Any:
     """What Triton makes of a launch, for NVIDIA GPUs of a compute capability such as 90."""
     names = launch.kernel.arg_names
     given = dict(zip(names, launch.arguments, strict=False)) | launch.options
-    fixed = {launch.kernel.params[number].name for number in launch.kernel.constexprs}
-    signature = {name: "constexpr" if name in fixed else _type(given[name]) for name in names}
+    signature, constants, attributes = {}, {}, {}
+    for n, name in enumerate(names):
+        if n in launch.kernel.constexprs:
+            signature[name], constants[(n,)] = "constexpr", given[name]
+        else:
+            is_varying = launch.kernel.params[n].do_not_specialize
+            signature[name] = _type(given[name], (n,), constants, attributes, is_varying)
     options = {name: value for name, value in launch.options.items() if name not in names} | PRECISE
-    source = ASTSource(launch.kernel, signature, {name: given[name] for name in fixed})
+    source = ASTSource(launch.kernel, signature, constants, attributes)
     return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
 
 
@@ -85,9 +90,18 @@ def compiled(launch: Launch, capability: int) -> MachineCode:
     return MachineCode(launch.kernel.__name__, *_assembled(text, capability), text)
 
 
-def _type(value: Any) -> Any:
+def _type(
+    value: Any, place: tuple[int, ...], constants: dict[Any, Any], attributes: dict[Any, Any], is_varying: bool
+) -> Any:
+    """The type of an argument as Triton writes it; what is compiled in of it is added to the others."""
     if isinstance(value, tuple):
-        return tuple(map(_type, value))
+        parts = [_type(part, (*place, n), constants, attributes, is_varying) for n, part in enumerate(value)]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    if value is None or (type(value) is int and value == 1 and not is_varying):
+        constants[place] = value
+        return "constexpr"
+    if isinstance(value, Tensor) or (type(value) is int and value % 16 == 0 and not is_varying):
+        attributes[place] = [["tt.divisibility", 16]]  # memory is given in larger pieces
     if isinstance(value, Tensor):
         return "*" + TYPES[value.dtype]
     if isinstance(value, float):

@@ -35,6 +35,7 @@ from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.engine.site import Site
 from ohmgrad.engine.watch import Watch, complaint
 from ohmgrad.errors import ConfigError, TileError
+from ohmgrad.memory import Memory, memory_of
 from ohmgrad.weight import AnalogWeight, watch_optimizers
 
 
@@ -82,7 +83,7 @@ class AnalogTile(HostModule):
         self.register_buffer("average_input", new_average())
         # It is made on the processor, whatever updates it later.
         draws = Draws(int(self.seed), "reference" if self.rpu_config.runtime.implementation == "reference" else "cpu")
-        site = Site(out_size, in_size + int(has_bias), draws, has_bias)
+        site = Site(out_size, in_size + int(has_bias), draws, has_bias, runtime=self.rpu_config.runtime)
         self.rule = _make_rule(self.rpu_config, site)
         forward, backward, (rows, columns) = self.rpu_config.forward, self.rpu_config.backward, site.shape
         self.forward_periphery = Periphery(forward, rows, columns, draws, Direction.FORWARD.stream())
@@ -243,14 +244,17 @@ class AnalogTile(HostModule):
     # --- looking inside ----------------------------------------------------------------------------------------------
 
     def get_hidden_parameters(self) -> OrderedDict[str, Tensor]:
-        """Copies of the parameters and hidden weights of the cells by name, each ``[out, in]``, on the processor."""
-        return _copies(self.rule.hidden())
+        """Copies of the parameters and hidden weights of the cells by name, float32 ``[out, in]``, on the processor."""
+        return OrderedDict((name, value.float()) for name, value in _copies(self.rule.hidden()).items())
 
     @torch.no_grad()
     def set_hidden_parameters(self, values: dict[str, Tensor]) -> None:
-        """Restore what :meth:`get_hidden_parameters` gave, exactly.
+        """Restore what :meth:`get_hidden_parameters` gave, exactly (in the precision in which cells are stored).
 
-        :raises TileError: if a name is missing or unknown, or a shape differs.
+        Implicit cells that are given other parameters than their own are stored from then on.
+
+        :raises TileError: if a name is missing or unknown, a shape differs, or a number is too large for their
+            precision.
         """
         for name, value in values.items():
             self._finite(torch.as_tensor(value), f"hidden parameter {name!r}")
@@ -322,6 +326,14 @@ class AnalogTile(HostModule):
                 f"{self.label}: {found}. Look for the cause before this layer. It was noticed late, since nothing waits"
                 " for a GPU; nothing was learned from that batch."
             )
+
+    def memory(self) -> Memory:
+        """How many bytes the tile takes, by what they are for.
+
+        What an update needs in passing is not in it: the plan of a batch, and of implicit cells what an operation on
+        all of them looks at.
+        """
+        return memory_of(self, self.weight)
 
     @property
     def label(self) -> str:

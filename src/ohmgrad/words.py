@@ -24,6 +24,8 @@ def where(condition: Tensor | bool, yes: Tensor | float, no: Tensor | float) -> 
     """``yes`` where ``condition`` holds, else ``no`` (both are computed)."""
     if not isinstance(condition, Tensor):
         condition = torch.tensor(condition)
+    if isinstance(yes, Tensor) or isinstance(no, Tensor):
+        return torch.where(condition, yes, no)
     return torch.where(condition, _tensor(yes), _tensor(no))
 
 
@@ -136,5 +138,23 @@ def float_of(a: Tensor) -> Tensor:
     return a.to(torch.int32).view(torch.float32)
 
 
-ENGINE_WORDS = (multiply_high, multiply_low, add_wrapped, uint32, int32, to_float, single, double, bits_of, float_of)
+def round_even(a: Tensor) -> Tensor:
+    """The nearest whole number, halves to the even one; in place."""
+    return a.round_()
+
+
+def within(a: Tensor, bound: float) -> Tensor:
+    """``a`` moved to the nearest point of [-bound, bound]; in place."""
+    return a.clamp_(-bound, bound)
+
+
+def scale_negative(a: Tensor, factor: float) -> Tensor:
+    """``a`` where it is positive, else ``factor`` times it; in place."""
+    return torch.nn.functional.leaky_relu_(a, factor)
+
+
+ENGINE_WORDS = (
+    *(multiply_high, multiply_low, add_wrapped, uint32, int32, to_float, single, double),
+    *(bits_of, float_of, round_even, within, scale_negative),
+)
 """What the engine itself uses beside the words of laws."""

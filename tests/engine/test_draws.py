@@ -75,3 +75,9 @@ def test_no_two_uses_of_random_numbers_share_a_stream() -> None:
     streams = [stream.of(array, part) for stream in Stream for array in (0, 1, 255, 4000) for part in (0, 1, 255)]
     assert len(set(streams)) == len(streams)
     assert max(streams) < 2**32
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**32 + 5, 2**63 - 1, 2**63 + 7, 2**64 - 1])
+def test_a_tensor_holds_the_key_of_any_seed(seed: int) -> None:
+    draws = Draws(seed, "reference")
+    assert Draws(int(torch.tensor([draws.signed_key])), "reference").key == draws.key

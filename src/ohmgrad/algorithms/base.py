@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -141,6 +142,12 @@ class Rule(HostModule, ABC):
 
         :raises TileError: if a name is missing or unknown, or a shape differs; nothing is changed then.
         """
+        with ExitStack() as stack:
+            for cells in self.cells():
+                stack.enter_context(cells.stored())
+            self._set_hidden(values)
+
+    def _set_hidden(self, values: dict[str, Tensor]) -> None:
         mine = self.hidden()
         if set(values) != set(mine):
             odd = sorted(set(values) ^ set(mine))
@@ -151,6 +158,11 @@ class Rule(HostModule, ABC):
                 raise TileError(
                     f"Hidden parameter {name!r} has shape {tuple(given[name].shape)};"
                     f" this tile needs {tuple(tensor.shape)}."
+                )
+            if not torch.isfinite(given[name].to(tensor.dtype)).all():
+                raise TileError(
+                    f"Hidden parameter {name!r} is up to {float(given[name].abs().max()):g}, which"
+                    f" {tensor.dtype} does not hold. Give runtime.parameter_dtype='bfloat16', or 'float32'."
                 )
         for name, tensor in mine.items():
             tensor.copy_(given[name])

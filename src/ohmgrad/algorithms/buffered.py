@@ -14,6 +14,7 @@ from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
+from ohmgrad.words import absolute, floor, maximum, minimum, where
 
 
 def single_pulses() -> UpdateParameters:
@@ -65,6 +66,20 @@ class BufferedTransferCompound(TransferCompound):
         )
 
 
+def quantised(h, threshold, most, taken, mu, forgets):  # type: ignore[no-untyped-def]
+    """Steps that leave a buffer, and what remains in it (steps 4.2 and 4.3)."""
+    whole = floor(absolute(h / threshold))
+    n = minimum(where(h < 0.0, -whole, whole), most)
+    n = maximum(n, -most)
+    return n, where(n == 0.0, h, where(forgets > 0.0, mu * h, h - taken * n))
+
+
+def _recursion(z, h, lr, threshold, most, taken, mu, forgets):  # type: ignore[no-untyped-def]
+    """Steps 4.1 to 4.4 for one cell."""
+    n, h = quantised(h + lr * z, threshold, most, taken, mu, forgets)
+    return -n, h
+
+
 class BufferedTransfer(Transfer):
     """The recursion of :class:`BufferedTransferCompound`."""
 
@@ -93,13 +108,11 @@ class BufferedTransfer(Transfer):
         """Rate of the writes from array k, for which one step is ``step`` pulses (step 4.4)."""
         return self.config.step * self.devices[k + 1].weight_granularity
 
-    def quantise(self, h: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-        """Steps that leave the buffer, and what remains in it (steps 4.2 and 4.3)."""
-        most = float(self.config.transfer_update.desired_bl)
-        n = torch.trunc(h / threshold).clamp(-most, most)
+    def quantiser(self, threshold: float) -> tuple[float, ...]:
+        """The constants of :func:`quantised`."""
         mu = self.config.momentum
-        rest = mu * h if self.config.forget_buffer else h - (1.0 - mu) * threshold * n
-        return n, torch.where(n == 0.0, h, rest)
+        most = float(self.config.transfer_update.desired_bl)
+        return threshold, most, (1.0 - mu) * threshold, mu, float(self.config.forget_buffer)
 
     def steps(
         self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor
@@ -107,12 +120,8 @@ class BufferedTransfer(Transfer):
         """See :meth:`Transfer.steps`."""
         buffer = self.rows_of(f"buffered_FP_weight_{k}")
         threshold = self.config.thres_scale * self.devices[k + 1].weight_granularity
-        lr, vector = self.transfer_rate(k, rate), torch.empty_like(values)
-        for sweep in reads.sweeps():
-            n, rest = self.quantise(buffer[reads.slices[sweep]] + lr * values[sweep], threshold)
-            reads.store(sweep, buffer, rest)
-            vector[sweep] = -n
-        return vector, self.write_rate(k)
+        constants = (self.transfer_rate(k, rate), *self.quantiser(threshold))
+        return reads.follow(_recursion, (values,), (buffer,), constants=constants), self.write_rate(k)
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """As in TTv1; the digital matrices start from 0 too."""

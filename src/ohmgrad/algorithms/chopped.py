@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ohmgrad.algorithms.buffered import BufferedTransfer, BufferedTransferCompound
+from ohmgrad.algorithms.buffered import BufferedTransfer, BufferedTransferCompound, quantised
 from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.averages import running_average
@@ -18,6 +18,7 @@ from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.lengths import row_peaks
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
+from ohmgrad.words import where
 
 
 class ChoppedTransferCompound(BufferedTransferCompound):
@@ -154,6 +155,12 @@ class _Flips:
         return total.bitwise_and_(1).view(torch.bool)
 
 
+def _recursion(z, sign, h, kappa, buffered, threshold, most, taken, mu, forgets):  # type: ignore[no-untyped-def]
+    """Steps 4.1 to 4.3 for one cell."""
+    n, h = quantised(where(buffered > 0.0, h, 0.0) + kappa * sign * z, threshold, most, taken, mu, forgets)
+    return -n, h
+
+
 class ChoppedTransfer(BufferedTransfer):
     """The recursion of :class:`ChoppedTransferCompound`."""
 
@@ -274,7 +281,7 @@ class ChoppedTransfer(BufferedTransfer):
     # --- step 4 ------------------------------------------------------------------------------------------------------
 
     def gain(self, rate: float, positions: Tensor, rates: Tensor, batch: int) -> Tensor:
-        r""":math:`\kappa` at every read (step 4.1), float32 ``[E, 1]``."""
+        r""":math:`\kappa` at every read (step 4.1), float32 ``[E]``."""
         config, g_a = self.config, self.devices[0].weight_granularity
         buffer = torch.full((), (config.buffer_granularity or 1.0) * g_a, device=rates.device)
         if config.auto_granularity > 0.0:
@@ -284,23 +291,16 @@ class ChoppedTransfer(BufferedTransfer):
             buffer = buffer * fast * (self.devices[1].weight_granularity / g_a)
         alpha = torch.full((), self.transfer_rate(0, rate), device=rates.device)
         largest = torch.finfo(torch.float32).max  # a fast rate that underflows must not make the buffer infinite
-        return (alpha / buffer).clamp(max=largest).expand(len(positions))[:, None]
+        return (alpha / buffer).clamp(max=largest).expand(len(positions)).contiguous()
 
     def steps(
         self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor
     ) -> tuple[Tensor, float]:
         """See :meth:`Transfer.steps`."""
         assert isinstance(signs, Chops)
-        buffer, vector = self.rows_of(self.buffer_names()[0]), torch.empty_like(values)
-        kappa = self.gain(rate, positions, rates, len(rates))
-        for sweep in reads.sweeps():
-            h = kappa[sweep] * signs.product[sweep] * values[sweep]
-            if not self.config.no_buffer:
-                h = h + buffer[reads.slices[sweep]]
-            n, rest = self.quantise(h, 1.0)
-            reads.store(sweep, buffer, rest)
-            vector[sweep] = -n
-        return vector, self.write_rate(k)
+        buffer, kappa = self.rows_of(self.buffer_names()[0]), self.gain(rate, positions, rates, len(rates))
+        constants = (float(not self.config.no_buffer), *self.quantiser(1.0))
+        return reads.follow(_recursion, (values, signs.product), (buffer,), (kappa,), constants), self.write_rate(k)
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """As in TTv2; choppers, averages and the sweep counter start anew."""

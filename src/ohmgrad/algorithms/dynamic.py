@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import torch
+import math
+
 from pydantic import Field
 from torch import Tensor
 
+from ohmgrad.algorithms.buffered import quantised
 from ohmgrad.algorithms.chopped import ChoppedTransfer, ChoppedTransferCompound, Chops
 from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.site import Site
+from ohmgrad.words import clip, where
 
 
 class DynamicTransferCompound(ChoppedTransferCompound):
@@ -60,6 +63,16 @@ class DynamicTransferCompound(ChoppedTransferCompound):
         require(not self.no_buffer, f"{type(self).__name__}.no_buffer = True. This rule needs its buffer.")
 
 
+def _recursion(  # type: ignore[no-untyped-def]
+    z, sign, h, running, past, kappa, switched, writes, weight, kept, cap, threshold, most, taken, mu, forgets
+):
+    """Steps 4.1 to 4.5 for one cell."""
+    past = where(switched > 0.0, running, past)
+    n, h = quantised(h + kappa * sign * (z - past), threshold, most, taken, mu, forgets)
+    h = where(n == 0.0, h, clip(h, -cap, cap))
+    return -n * writes, h, kept * running + weight * z, past
+
+
 class DynamicTransfer(ChoppedTransfer):
     """The recursion of :class:`DynamicTransferCompound`."""
 
@@ -75,28 +88,17 @@ class DynamicTransfer(ChoppedTransfer):
         """See :meth:`Transfer.steps`."""
         assert isinstance(signs, Chops)
         config, phase = self.config, self.sweeps_per_phase()
-        buffer, running, past = (self.rows_of(name) for name in self.buffer_names())
         kappa = self.gain(rate, positions, rates, len(rates))
         if config.experimental_correct_accumulation:
             sample = (signs.sweeps % phase + 1).float()
-            kappa = kappa / sample.clamp(max=1.0 / self.devices[0].weight_granularity)[:, None]
-        weight = min(config.tail_weightening / phase, 1.0)
-        switched, writes = signs.switched[:, None], (signs.sweeps > phase)[:, None]
-        vector = torch.empty_like(values)
-        for sweep in reads.sweeps():
-            rows, z = reads.slices[sweep], values[sweep]
-            mean = running[rows]
-            before = torch.where(switched[sweep], mean, past[rows])
-            h = buffer[rows] + kappa[sweep] * signs.product[sweep] * (z - before)
-            n, rest = self.quantise(h, 1.0)
-            if config.buffer_cap > 0.0 and not config.forget_buffer:
-                cap = config.transfer_update.desired_bl * config.buffer_cap
-                rest = torch.where(n == 0.0, rest, rest.clamp(-cap, cap))
-            reads.store(sweep, past, before)
-            reads.store(sweep, buffer, rest)
-            reads.store(sweep, running, (1.0 - weight) * mean + weight * z)
-            vector[sweep] = -n * writes[sweep]
-        return vector, self.write_rate(k)
+            kappa = kappa / sample.clamp(max=1.0 / self.devices[0].weight_granularity)
+        weight, cap = min(config.tail_weightening / phase, 1.0), math.inf
+        if config.buffer_cap > 0.0 and not config.forget_buffer:
+            cap = config.transfer_update.desired_bl * config.buffer_cap
+        cells, matrices = (values, signs.product), tuple(self.rows_of(name) for name in self.buffer_names())
+        numbers = (kappa, signs.switched.float(), (signs.sweeps > phase).float())
+        constants = (weight, 1.0 - weight, cap, *self.quantiser(1.0))
+        return reads.follow(_recursion, cells, matrices, numbers, constants), self.write_rate(k)
 
     def state(self) -> dict[str, Tensor]:
         """See :meth:`Rule.state`."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ohmgrad.engine.host import Count
+from ohmgrad.engine.implementation import Implementation
+from ohmgrad.engine.recursion import Recursion, run
 from ohmgrad.engine.samples import Counted
 
 
@@ -22,7 +26,7 @@ class Reads(Counted):
 
     Where only the device knows how many vectors there have been, there may be fewer reads than there is room for. Then
     ``valid`` (bool ``[E]``) marks those, the first ``count``, that happen. The others go on behind the batch: they read
-    what is there in the end, and nothing may come of it.
+    what is there in the end, and nothing may come of it. ``implementation``: what computes.
     """
 
     times: Tensor
@@ -31,6 +35,7 @@ class Reads(Counted):
     run: int = 1
     count: Tensor | None = None
     valid: Tensor | None = None
+    implementation: Implementation = "reference"
 
     def __len__(self) -> int:
         return len(self.times)
@@ -38,6 +43,26 @@ class Reads(Counted):
     def sweeps(self) -> list[slice]:
         """Runs of reads that touch no slice twice, so that each can be handled at once."""
         return [slice(begin, begin + self.run) for begin in range(0, len(self), self.run)]
+
+    def follow(
+        self,
+        recursion: Callable[..., Any],
+        cells: tuple[Tensor, ...],
+        matrices: tuple[Tensor, ...],
+        numbers: tuple[Tensor, ...] = (),
+        constants: tuple[float, ...] = (),
+    ) -> Tensor:
+        """Run a recursion of one cell over the reads, for all cells; see :mod:`ohmgrad.engine.recursion`.
+
+        :param recursion: written like a law, of the arguments below in turn; it gives what is written, and the new
+            numbers of the matrices.
+        :param cells: numbers of the cells at every read, float32 ``[E, lanes]``, first what was read.
+        :param matrices: digital matrices ``[slices, lanes]``, changed in place; :param numbers: of every read,
+            float32 ``[E]``.
+        :returns: what is written, ``[E, lanes]``; 0 for reads that do not happen.
+        """
+        given = Recursion(recursion, cells, matrices, numbers, constants)
+        return run(given, self.slices, self.valid, self.sweeps(), self.implementation)
 
     def store(self, sweep: slice, matrix: Tensor, rows: Tensor) -> None:
         """Let the slices that a run of reads touches be these rows of a matrix ``[slices, ...]``.

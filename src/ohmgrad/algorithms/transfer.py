@@ -311,7 +311,8 @@ class Transfer(Rule):
             times = times.repeat_interleave(n)
             if count is not None and happens is not None:
                 count, happens = n * count, happens.repeat_interleave(n)
-        return Reads(times, begin % size, numbers, n if self.config.random_selection else size, count, happens)
+        run = n if self.config.random_selection else size
+        return Reads(times, begin % size, numbers, run, count, happens, draws.implementation)
 
     # --- what a descendant changes -----------------------------------------------------------------------------------
 

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ohmgrad.devices.base import PulsedDevice
-from ohmgrad.engine.base_array import Array
+from ohmgrad.engine.cell_parameters import CellParameters
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.drift import Drifter
 from ohmgrad.engine.exact import ExactUpdates, replay_exactly
+from ohmgrad.engine.implicit import GREATEST, LEAST
 from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.engine.plan import Lines
 from ohmgrad.engine.replay import Cells, Events, bind_law, replay
 from ohmgrad.engine.samples import Plan
 from ohmgrad.engine.site import Site
-
-
-@dataclass
-class _Sampler:
-    """Cell-to-cell variation of one array, addressed by row, column and purpose."""
-
-    draws: Draws
-    stream: int
-    shape: tuple[int, int]
-    has_bias: bool
-
-    def normal(self, purpose: int) -> Tensor:
-        return self.draws.normal(self.stream, torch.arange(self.shape[0]), self.shape[1], purpose)
-
-    def uniform(self, purpose: int) -> Tensor:
-        return self.draws.uniform(self.stream, torch.arange(self.shape[0]), self.shape[1], purpose)
 
 
 class PulseCounts(NamedTuple):
@@ -52,13 +37,13 @@ class PulseCounts(NamedTuple):
         return self.up + self.down + self.resets
 
 
-class CellArray(Array):
+class CellArray(CellParameters):
     """The cells of one device at every cross point of a tile.
 
     Buffers, each ``[out, in]``: ``weight`` (what reading gives), ``persistent_weights`` (what pulses move; only with
     write noise), ``pulses`` (how many pulses and resets each cell has received), ``raised`` and ``resets`` (how many of
-    them were up pulses, and resets), and the parameters of the cells by the names of their device. Scalars: ``samples``
-    (rank-1 updates seen) and ``operations`` (noisy ones on all cells).
+    them were up pulses, and resets), and the parameters of the cells by the names of their device, unless they are
+    implicit. Scalars: ``samples`` (rank-1 updates seen) and ``operations`` (noisy ones on all cells).
 
     :param device: configuration of the cells.
     :param cells: their parameters, if they are not to be sampled.
@@ -72,16 +57,8 @@ class CellArray(Array):
     operations: Tensor
 
     def __init__(self, device: PulsedDevice, site: Site, cells: dict[str, Tensor] | None = None) -> None:
-        super().__init__(next(site.indices), site.columns_are_slices)
-        device.check()
-        self.device_config = device
-        if cells is None:
-            own = site.seeded(device.construction_seed).draws
-            cells = device.sample(_Sampler(own, Stream.CELLS.of(self.index), site.shape, site.has_bias))
-        self.parameter_names = tuple(cells)
+        super().__init__(device, site, cells)
         self.law = bind_law(device, self.parameter_names)
-        for name, value in cells.items():
-            self.register_buffer(name, self._laid_out(value))
         zeros = torch.zeros(site.shape, dtype=torch.float32)
         self.register_buffer("weight", self._laid_out(zeros))
         self.register_buffer("persistent_weights", self._laid_out(zeros) if device.write_noise > 0.0 else None)
@@ -96,13 +73,7 @@ class CellArray(Array):
     def mirrored(self, site: Site) -> CellArray:
         """Cells that do down what these do up, one for each of these."""
         device = self.device_config
-        cells = device.mirrored_cells({name: self.get_buffer(name) for name in self.parameter_names})
-        return CellArray(device.mirrored(), site, cells)
-
-    def _laid_out(self, value: Tensor) -> Tensor:
-        """A copy whose slices are contiguous in memory."""
-        by_slice = self.by_slice(value).clone(memory_format=torch.contiguous_format)
-        return self.by_slice(by_slice)
+        return CellArray(device.mirrored(), site, device.mirrored_cells(self.cell_values()))
 
     def visible(self) -> Tensor:
         """See :meth:`Array.visible`."""
@@ -152,6 +123,7 @@ class CellArray(Array):
             parameters=tuple(
                 self.by_slice(value) for value in map(self._buffers.get, self.law.cell) if value is not None
             ),
+            sampling=self.sampling(self.law.cell, draws),
             law=self.law,
             noisy=self.device_config.is_noisy,
             write_noise=self.device_config.write_noise,
@@ -182,8 +154,8 @@ class CellArray(Array):
         r"""One step of decay: :math:`v \leftarrow (v - r)(1 + \alpha (L - 1)) + r`, within the bounds."""
         if self.device_config.lifetime == 0.0:
             return
-        target = self.get_buffer("reset_bias")
-        self.state.sub_(target).mul_(1.0 + alpha * (self.get_buffer("decay_scales") - 1.0)).add_(target)
+        target, scales = self.values_of(("reset_bias", "decay_scales"))
+        self.state.sub_(target).mul_(1.0 + alpha * (scales - 1.0)).add_(target)
         self.bound()
         self.redraw(draws)
 
@@ -191,7 +163,8 @@ class CellArray(Array):
         r"""One step of the random walk: :math:`v \leftarrow v + R \xi`, within the bounds."""
         if self.device_config.diffusion == 0.0:
             return
-        self.state.add_(self.get_buffer("diffusion_rates") * self._noise(Stream.DIFFUSE, draws))
+        (rates,) = self.values_of(("diffusion_rates",))
+        self.state.add_(rates * self._noise(Stream.DIFFUSE, draws))
         self.bound()
         self.redraw(draws)
 
@@ -199,10 +172,10 @@ class CellArray(Array):
         """See :meth:`Array.drift`."""
         if self.drifter is None:
             return
-        drift, noise = self.device_config.drift, None
+        (nu,), drift, noise = self.values_of(("drift_nu",)), self.device_config.drift, None
         if drift.nu_std > 0.0:
             noise = self._noise(Stream.DRIFT_EXPONENT, draws)
-        self.state.copy_(self.drifter.drifted(self.state, self.get_buffer("drift_nu"), delta_t, noise))
+        self.state.copy_(self.drifter.drifted(self.state, nu, delta_t, noise))
         if drift.w_noise_std > 0.0:
             self.state.add_(self._noise(Stream.DRIFT_WEIGHT, draws), alpha=drift.w_noise_std)
         self.bound()
@@ -233,9 +206,7 @@ class CellArray(Array):
 
         :param noise: standard normal, for all cells ``[out, in]``, or for some slices ``[n, lanes]``.
         """
-        target, lower, upper = self.get_buffer("reset_bias"), *self.limits()
-        if slices is not None:
-            target, lower, upper = (self.by_slice(value)[slices] for value in (target, lower, upper))
+        target, lower, upper = self.values_of(("reset_bias", LEAST, GREATEST), slices)
         return torch.clamp(target + self.device_config.reset_std * noise, lower, upper)
 
     def _reset_values_of(self, events: Events, draws: Draws) -> Tensor:
@@ -248,10 +219,6 @@ class CellArray(Array):
     def bound(self) -> None:
         """Bring every cell within its bounds."""
         torch.clamp(self.state, *self.limits(), out=self.state)
-
-    def limits(self) -> tuple[Tensor, Tensor]:
-        """The least and the greatest weight of every cell."""
-        return self.device_config.limits({name: self.get_buffer(name) for name in self.parameter_names})
 
     def _noise(self, stream: Stream, draws: Draws, happens: Tensor | None = None) -> Tensor:
         """Fresh standard normal numbers for an operation on all cells; ``happens``: see :func:`fresh_noise`."""
@@ -268,10 +235,12 @@ class CellArray(Array):
 
     def hidden(self) -> OrderedDict[str, Tensor]:
         """See :meth:`Array.hidden`."""
-        common = [name for name in COMMON_NAMES if name in self.parameter_names]
-        own = [name for name in self.parameter_names if name not in COMMON_NAMES]
-        persistent = [] if self.persistent_weights is None else ["persistent_weights"]
-        return OrderedDict((name, self.get_buffer(name)) for name in [*common, *persistent, *own])
+        cells = self.hidden_cells()
+        hidden = OrderedDict((name, cells.pop(name)) for name in COMMON_NAMES if name in cells)
+        if self.persistent_weights is not None:
+            hidden["persistent_weights"] = self.persistent_weights
+        hidden.update(cells)
+        return hidden
 
 
 COMMON_NAMES = (

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.implementation import Implementation
 from ohmgrad.engine.kernel_cache import compile_kernel
+from ohmgrad.words import where
 
 
 def running_average(
@@ -23,31 +25,37 @@ def running_average(
         type; not above 0 (below 0, if zeros count): there is none yet.
     :param counts_zeros: whether a value of 0 counts; else it leaves the average as it is.
     """
+    keep, take = 1.0 - weight, weight
+    if implementation == "gpu":
+        from ohmgrad.engine.averages_gpu import running_average as on_gpu
+
+        return on_gpu(values, start, keep, take, counts_zeros)
     if implementation == "cpu":
         averages = torch.empty_like(values)
-        scalars = (values.numpy().dtype.type(each) for each in (float(start), 1.0 - weight, weight))
+        scalars = (values.numpy().dtype.type(each) for each in (float(start), keep, take))
         _compiled()(averages.numpy(), values.contiguous().numpy(), *scalars, counts_zeros)
         return averages
     average, after = start, []
     for value in values.unbind():
-        mixed = (1.0 - weight) * average + weight * value
-        if counts_zeros:
-            average = torch.where(average < 0.0, value, mixed)
-        else:
-            average = torch.where(average <= 0.0, value, torch.where(value > 0.0, mixed, average))
+        average = next_average(average, value, keep, take, counts_zeros)
         after.append(average)
     return torch.stack(after)
 
 
+def next_average(average, value, keep, take, counts_zeros):  # type: ignore[no-untyped-def]
+    """The average after one more value."""
+    is_first = (average < 0.0) | ((average == 0.0) & (not counts_zeros))
+    counts = (value > 0.0) | counts_zeros
+    return where(is_first, value, where(counts, keep * average + take * value, average))
+
+
 @cache
 def _compiled() -> Any:
+    following = compile_function(next_average)
+
     def fill(averages, values, average, keep, take, counts_zeros):  # type: ignore[no-untyped-def]
         for n in range(len(values)):
-            value = values[n]
-            if average < 0.0 or (average == 0.0 and not counts_zeros):
-                average = value
-            elif value > 0.0 or counts_zeros:
-                average = keep * average + take * value
+            average = following(average, values[n], keep, take, counts_zeros)
             averages[n] = average
 
     return compile_kernel(fill, __name__)

@@ -273,6 +273,14 @@ class _Rewriter(ast.NodeTransformer):
             return ast.Call(ast.Name(_LOOK_UP + node.args[0].id, ast.Load()), node.args[1:], [])
         return node
 
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        """A division of what is assigned to."""
+        if not (self.in_vocabulary and isinstance(node.op, ast.Div)):
+            return self.generic_visit(node)
+        assert isinstance(node.target, ast.Name)
+        value = ast.BinOp(ast.Name(node.target.id, ast.Load()), node.op, node.value)
+        return self.visit(ast.Assign([node.target], value, lineno=node.lineno))
+
     def visit_For(self, node: ast.For) -> ast.For:
         """A loop."""
         node.body = [self.visit(each) for each in node.body]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ohmgrad.engine.constants import Constants
+from ohmgrad.engine.matmul import full_precision
 from ohmgrad.engine.noise import Source, Use
-from ohmgrad.engine.periphery import Periphery, drawn, has_offset
-from ohmgrad.parameters.enums import WeightNoiseType
+from ohmgrad.engine.periphery import Periphery, drawn
+from ohmgrad.parameters.enums import AnalogMVType, WeightNoiseType
 from ohmgrad.parameters.io import IOParameters
+from ohmgrad.words import absolute, sqrt
 
 
 class Crossbar(NamedTuple):
@@ -28,12 +31,15 @@ class Crossbar(NamedTuple):
     def through(self, v: Tensor, magnitudes: bool = False) -> Tensor:
         """The sum over the lines of the weights (or of their magnitudes) times ``v``, ``[n, out]``."""
         weights = self.weights.abs() if magnitudes else self.weights
-        return v @ weights.t() if self.slices is None else v * weights
+        if self.slices is not None:
+            return v * weights
+        with full_precision(v.device.type):
+            return v @ weights.t()
 
     def distance(self) -> Tensor:
-        r"""How much of the wire's drop meets line j, :math:`1 - (1 - j/n)^2`."""
+        """How much of the wire's drop meets the lines."""
         j = torch.arange(self.lines, device=self.weights.device) if self.slices is None else self.slices
-        return 1.0 - (1.0 - j / self.lines) ** 2
+        return distance(j, self.lines)
 
     def for_negative(self, periphery: Periphery | None) -> Crossbar:
         """The weights as negative inputs read them."""
@@ -42,44 +48,104 @@ class Crossbar(NamedTuple):
         return self._replace(weights=self.weights * drawn(periphery).asymmetry)
 
 
-def currents(crossbar: Crossbar, u: Tensor, io: IOParameters, periphery: Periphery | None, source: Source) -> Tensor:
+class Array(NamedTuple):
+    """An array and the circuits around it."""
+
+    crossbar: Crossbar
+    negative: Crossbar
+    """The array as negative inputs read it."""
+    io: IOParameters
+    constants: Constants
+    periphery: Periphery | None
+
+    @staticmethod
+    def of(crossbar: Crossbar, io: IOParameters, periphery: Periphery | None) -> Array:
+        """What an array is under some settings."""
+        uneven = io.w_read_asymmetry_dtod > 0.0 and io.mv_type is not AnalogMVType.ONE_PASS
+        negative = crossbar.for_negative(periphery) if uneven else crossbar
+        return Array(crossbar, negative, io, Constants.of(io, crossbar.lines), periphery)
+
+
+class Sums(NamedTuple):
+    """The sums over the lines that a current is made of; None: not needed."""
+
+    product: Any
+    r""":math:`\sum_j W_{ij} u_j`"""
+    carried: Any
+    r""":math:`\sum_j |W_{ij} u_j|`"""
+    distant: Any
+    r""":math:`\sum_j W_{ij} u_j (1 - (1 - j/n)^2)`"""
+    energy: Any
+    r""":math:`\sum_j |W_{ij}| u_j^2`, or :math:`\sum_j u_j^2` for noise that does not depend on the weights"""
+    total: Any
+    r""":math:`\sum_j u_j`"""
+
+
+def sums(crossbar: Crossbar, u: Tensor, io: IOParameters, c: Constants) -> Sums:
+    """Those of an array, ``[n, out]`` or ``[n, 1]``, that :func:`current` needs."""
+    carried = distant = energy = total = None
+    if c.ir_drop is not None:
+        carried = crossbar.through(u.abs(), magnitudes=True)
+        distant = crossbar.through(u * crossbar.distance())
+    if c.w_noise is not None:
+        per_weight = io.w_noise_type is WeightNoiseType.PCM_READ
+        energy = crossbar.through(u.square(), magnitudes=True) if per_weight else u.square().sum(1, keepdim=True)
+    if c.w_min is not None:
+        total = u.sum(1, keepdim=True)
+    return Sums(crossbar.through(u), carried, distant, energy, total)
+
+
+def currents(
+    crossbar: Crossbar, u: Tensor, io: IOParameters, c: Constants, periphery: Periphery | None, source: Source
+) -> Tensor:
     """What reaches the outputs, ``[n, out]``: the product and, where they are on, the imperfections of the array."""
-    y = crossbar.through(u)
-    if io.ir_drop > 0.0:
-        y.sub_(_ir_drop(crossbar, u, io))
-    if has_offset(io):
-        y = _offset(y, u, io, periphery)
-    if io.w_noise > 0.0 and io.w_noise_type is not WeightNoiseType.NONE:
-        if io.w_noise_type is WeightNoiseType.PCM_READ:
-            strength = crossbar.through(u.square(), magnitudes=True).sqrt_()
-        else:
-            strength = u.square().sum(1, keepdim=True).sqrt_()
-        y.add_(source.normal(Use.WEIGHT_NOISE, y.shape[1]).mul_(strength), alpha=io.w_noise)
-    return y
+    found = sums(crossbar, u, io, c)
+    noise = source.normal(Use.WEIGHT_NOISE, found.product.shape[1]) if c.w_noise is not None else None
+    return current(*found, offsets(io, periphery), noise, c)
 
 
-def _ir_drop(crossbar: Crossbar, u: Tensor, io: IOParameters) -> Tensor:
-    r"""The part of every output that is lost along its wire, :math:`c(a_i) \sum_j W_{ij} u_j (1 - (1 - j/n)^2)`.
-
-    The drop follows from the current in the whole wire, :math:`a_i = (n / g) \sum_j |W_{ij} u_j|` with g the ratio of
-    conductances, by the fit :math:`c(a) = 0.05 a^3 - 0.2 a^2 + 0.5 a`.
-    """
-    a = crossbar.through(u.abs(), magnitudes=True).mul_(crossbar.lines / io.ir_drop_g_ratio)
-    share = a.mul(0.05).sub_(0.2).mul_(a).add_(0.5).mul_(a)
-    return share.mul_(crossbar.through(u * crossbar.distance())).mul_(io.ir_drop)
+def offsets(io: IOParameters, periphery: Periphery | None) -> Tensor | None:
+    """The voltage offsets that were drawn for the outputs."""
+    return drawn(periphery)["v_offset"] if io.v_offset_std > 0.0 else None
 
 
-def _offset(y: Tensor, u: Tensor, io: IOParameters, periphery: Periphery | None) -> Tensor:
-    r"""Outputs whose voltage is off by o and sinks with their current; so is that of the reference conductance.
+def distance(j, lines):  # type: ignore[no-untyped-def]
+    r"""How much of the wire's drop meets line j, :math:`1 - (1 - j/n)^2`."""
+    rest = 1.0 - j / lines
+    return 1.0 - rest * rest
 
-    With :math:`g = -w_{min} \sum_j u_j`, y becomes
+
+def current(product, carried, distant, energy, total, offset, noise, c):  # type: ignore[no-untyped-def]
+    r"""What reaches one output, of its :class:`Sums`; in the vocabulary of :mod:`ohmgrad.words`.
+
+    The product and the noise may be overwritten.
+
+    Along the wire :math:`c(a) \sum_j W_{ij} u_j (1 - (1 - j/n)^2)` is lost. The drop follows from the current in the
+    whole wire, :math:`a = (n / g) \sum_j |W_{ij} u_j|` with g the ratio of conductances, by the fit
+    :math:`c(a) = 0.05 a^3 - 0.2 a^2 + 0.5 a`.
+
+    An output whose voltage is off by o, and sinks with its current, and the reference conductance that has the same
+    output, with :math:`g = -w_{min} \sum_j u_j`, make of y
     :math:`(1 - o)(y + g) / (1 + R|y + g|) - (1 + o)\, g / (1 + R|g|)`.
     """
-    offset = drawn(periphery)["v_offset"] if io.v_offset_std > 0.0 else 0.0
-    reference = u.sum(1, keepdim=True).mul_(-io.v_offset_w_min)
-    if io.r_series == 0.0:  # the same, without the rounding of adding g and taking it away
-        return y - offset * (y + 2.0 * reference)
-    total = y + reference
-    total.div_(total.abs().mul_(io.r_series).add_(1.0))
-    reference = reference / (reference.abs() * io.r_series + 1.0)
-    return (1.0 - offset) * total - (1.0 + offset) * reference
+    y = product
+    if c.ir_drop is not None:
+        a = carried * c.wire
+        y -= (((a * 0.05 - 0.2) * a + 0.5) * a) * distant * c.ir_drop
+    if c.w_min is not None:
+        reference = total * -c.w_min
+        if c.r_series is None:  # the same, without the rounding of adding g and taking it away
+            y = y - offset * (y + 2.0 * reference)
+        else:
+            y += reference
+            y /= absolute(y) * c.r_series + 1.0
+            reference /= absolute(reference) * c.r_series + 1.0
+            if offset is None:
+                y -= reference
+            else:
+                y = (1.0 - offset) * y - (1.0 + offset) * reference
+    if c.w_noise is not None:
+        noise *= sqrt(energy)
+        noise *= c.w_noise
+        y += noise
+    return y

@@ -78,6 +78,12 @@ class Draws:
         self.implementation = implementation
 
     @property
+    def signed_key(self) -> int:
+        """The key as a tensor of int64 holds it; the seed of the same numbers."""
+        low, high = self.key
+        return low | (high - (high >> 31 << 32)) << 32
+
+    @property
     def asks(self) -> bool:
         """Whether the program may ask for the value of a tensor: it is free in its own memory, but waits for a GPU."""
         return self.implementation != "gpu"

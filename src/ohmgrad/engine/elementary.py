@@ -109,3 +109,15 @@ def power(a, b):  # type: ignore[no-untyped-def]
     value = where((bits_of(a) < 0) & odd, -value, value)
     undefined = ((a < 0.0) & (base < inf) & fractional) | (a != a) | (b != b)
     return where((b == 0.0) | (a == 1.0), 1.0, where(undefined, nan, value))
+
+
+def from_bfloat16(bits):  # type: ignore[no-untyped-def]
+    """The number whose bits in bfloat16 are given as a signed 16-bit number."""
+    return float_of(int32(int32(bits) << 16))
+
+
+def from_float16(bits):  # type: ignore[no-untyped-def]
+    """The finite number whose bits in float16 are given as a signed 16-bit number."""
+    whole = int32(bits)
+    magnitude = float_of(int32((whole & 0x7FFF) << 13)) * 5.192296858534828e33  # 2**112: between the two exponents
+    return where(whole < 0, -magnitude, magnitude)

@@ -56,10 +56,11 @@ class HostModule(nn.Module):
         super().__init__()
         self._host_names: list[str] = []
 
-    def register_host_buffer(self, name: str, value: Tensor) -> None:
+    def register_host_buffer(self, name: str, value: Tensor | None) -> None:
         """As ``register_buffer``, for a buffer that never leaves the processor's memory."""
         self.register_buffer(name, value)
-        self._host_names.append(name)
+        if name not in self._host_names:
+            self._host_names.append(name)
 
     def register_counter(self, name: str, by_host: bool = False) -> None:
         """A counter that begins with 0; ``by_host``: what the program does depends on it."""
@@ -69,8 +70,7 @@ class HostModule(nn.Module):
     def _bring_back(self) -> None:
         for name in self._host_names:
             value = self._buffers[name]
-            assert value is not None
-            self._buffers[name] = value.cpu()
+            self._buffers[name] = None if value is None else value.cpu()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> HostModule:
         kept = {name: self._buffers[name] for name in self._host_names}

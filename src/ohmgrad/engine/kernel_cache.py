@@ -27,10 +27,10 @@ def compile_kernel(function: Callable[..., Any], home: str, *parts: Any) -> Any:
     import llvmlite
     import numba
 
-    from ohmgrad.engine import compiler, elementary, random, words_cpu
+    from ohmgrad.engine import compiler, elementary, implicit_cpu, random, words_cpu
 
     versions = (numba.__version__, llvmlite.__version__, sys.version)
-    modules = (compiler, elementary, random, words_cpu, sys.modules[home])
+    modules = (compiler, elementary, implicit_cpu, random, words_cpu, sys.modules[home])
     content = fingerprint(*modules, function.__name__, *versions, *parts)
     dispatcher = numba.njit(named(function, content), error_model="numpy", nogil=True)
     dispatcher._cache = _DiskCache(content)

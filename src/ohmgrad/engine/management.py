@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from ohmgrad.engine.averages import running_average
-from ohmgrad.engine.converters import step
+from ohmgrad.engine.constants import step
 from ohmgrad.engine.implementation import Implementation
 from ohmgrad.engine.periphery import is_ideal
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.parameters.enums import AnalogMVType, BoundManagementType, NoiseManagementType, WeightNoiseType
 from ohmgrad.parameters.io import IOParameters
+from ohmgrad.words import where
 
 AVERAGE_DECAY = 1e-3
 """How much of the running average of AVERAGE_ABS_MAX one vector replaces."""
@@ -75,17 +76,17 @@ def noise_scale(x: Tensor, io: IOParameters, average: Tensor | None, implementat
     if kind is NoiseManagementType.AVERAGE_ABS_MAX:
         if average is None:
             raise TileError("Noise management AVERAGE_ABS_MAX needs the tile's running average. Give mvm one.")
-        averages = running_average(x.abs().amax(1), average[0], AVERAGE_DECAY, True, implementation)
+        averages = running_average(_largest(x)[:, 0], average[0], AVERAGE_DECAY, True, implementation)
         average.copy_(averages[-1:])
         return averages[:, None]
     if kind is NoiseManagementType.ABS_MAX_NP_SUM:
         return worst_case_scale(x, io)
-    return _limited((x if kind is NoiseManagementType.MAX else x.abs()).amax(1, keepdim=True), io)
+    return _limited(x.amax(1, keepdim=True) if kind is NoiseManagementType.MAX else _largest(x), io)
 
 
 def worst_case_scale(x: Tensor, io: IOParameters) -> Tensor:
     """The scale at which the sum of all inputs of one sign just does not clip, within the input's resolution."""
-    largest = _limited(x.abs().amax(1, keepdim=True), io)
+    largest = _limited(_largest(x), io)
     bound = io.out_bound if 0.0 < io.out_bound < math.inf else 1.0
     total = torch.maximum(x.clamp(min=0.0).sum(1, keepdim=True), (-x).clamp_(min=0.0).sum(1, keepdim=True))
     needed = total * (ASSUMED_WEIGHT / bound)
@@ -93,6 +94,15 @@ def worst_case_scale(x: Tensor, io: IOParameters) -> Tensor:
     if size > 0.0:
         needed = torch.minimum(needed, largest * (io.max_bm_res / size))
     return torch.maximum(largest, needed)
+
+
+def factors(scale, out_scale, silent):  # type: ignore[no-untyped-def]
+    """What divides an input and what multiplies its output, for one element of a noise-management scale.
+
+    :param out_scale: the digital factor; :param silent: what multiplies the output where the scale is not positive.
+    """
+    live = scale > 0.0
+    return where(live, scale, 1.0), where(live, scale * out_scale, silent)
 
 
 def repeats(io: IOParameters) -> int:
@@ -114,6 +124,13 @@ def starts_worst_case(io: IOParameters) -> bool:
         io.bound_management is BoundManagementType.ITERATIVE_WORST_CASE
         and io.noise_management is not NoiseManagementType.ABS_MAX_NP_SUM
     )
+
+
+def _largest(x: Tensor) -> Tensor:
+    """The largest magnitude of every vector, ``[n, 1]``."""
+    if x.device.type == "cpu":  # where the norm of torch is slow
+        return x.abs().amax(1, keepdim=True)
+    return torch.linalg.vector_norm(x, math.inf, 1, keepdim=True)
 
 
 def _limited(largest: Tensor, io: IOParameters) -> Tensor:

@@ -6,20 +6,20 @@ management, :math:`u = \mathrm{DAC}(x / \alpha\rho)` drives the lines of the arr
 with :math:`s` the digital ``out_scale``; :math:`P` is the product with the imperfections of the array. Every vector
 has its own :math:`\alpha`, :math:`\rho` and noise, the latter addressed by the number of the vector and the round of
 bound management: how vectors are batched changes nothing but, in its last bits, the sum that the matrix library makes.
+The product is that of float32, even where torch is asked for a faster and coarser one
+(:mod:`ohmgrad.engine.precision`); only an ideal product, which is digital, is torch's like any other.
 (Gokmen and Vlasov 2016; noise and bound management: Gokmen, Onen and Haensch 2017.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from ohmgrad.engine.converters import to_digital, to_lines
-from ohmgrad.engine.crossbar import Crossbar, currents
+from ohmgrad.engine.crossbar import Array, Crossbar, currents
 from ohmgrad.engine.draws import Draws
-from ohmgrad.engine.management import noise_scale, repeats, starts_worst_case, worst_case_scale
+from ohmgrad.engine.management import factors, noise_scale, repeats, starts_worst_case, worst_case_scale
 from ohmgrad.engine.noise import Source
 from ohmgrad.engine.periphery import Periphery, is_ideal
 from ohmgrad.errors import TileError
@@ -65,16 +65,16 @@ def mvm(
     if is_ideal(io) or len(x) == 0:
         return (x @ weight.t()).mul_(io.out_scale)
     scale = noise_scale(x, io, average, draws.implementation)
-    live = scale > 0.0
-    gain = scale * io.out_scale
-    if forward and io.inp_noise > 0.0:
-        gain.masked_fill_(~live, io.out_scale)
-    else:
-        gain.masked_fill_(~live, 0.0)
-    scale = scale.masked_fill(~live, 1.0)
-    circuit = _Circuit.of(Crossbar(weight, weight.shape[1]), io, periphery)
+    silent = io.out_scale if forward and io.inp_noise > 0.0 else 0.0
     tries = repeats(io) if forward else 0
-    return _rounds(circuit, x, scale, gain, Source(draws, stream, numbers), tries, starts_worst_case(io), clipped)
+    array = Array.of(Crossbar(weight, weight.shape[1]), io, periphery)
+    source = Source(draws, stream, numbers)
+    if draws.implementation == "gpu":
+        from ohmgrad.engine import mvm_gpu
+
+        return mvm_gpu.rounds(array, x, scale, silent, source, tries, clipped)
+    scale, gain = factors(scale, io.out_scale, silent)
+    return _rounds(array, x, scale, gain, source, tries, starts_worst_case(io), clipped)
 
 
 @torch.no_grad()
@@ -103,43 +103,36 @@ def read_slices(
         return stored * io.out_scale
     if io.inp_noise > 0.0:
         raise TileError(f"inp_noise = {io.inp_noise} drives every line: read with mvm and one-hot vectors instead.")
-    source = Source(draws, stream, numbers)
-    u = to_lines(stored.new_ones(len(stored), 1), io, source)
-    y, _ = _Circuit.of(Crossbar(stored, lines, slices[:, None]), io, periphery).outputs(u, source, False, None)
-    return y.mul_(io.out_scale)
+    array, source = Array.of(Crossbar(stored, lines, slices[:, None]), io, periphery), Source(draws, stream, numbers)
+    if draws.implementation == "gpu":
+        from ohmgrad.engine import mvm_gpu
+
+        return mvm_gpu.read(array, source)
+    u = to_lines(stored.new_ones(len(stored), 1), io, array.constants, source)
+    y, _ = _outputs(array, u, source, False, None)
+    y *= io.out_scale
+    return y
 
 
-@dataclass
-class _Circuit:
-    """An array between its converters."""
-
-    crossbar: Crossbar
-    negative: Crossbar
-    """The array as negative inputs read it."""
-    io: IOParameters
-    periphery: Periphery | None
-
-    @staticmethod
-    def of(crossbar: Crossbar, io: IOParameters, periphery: Periphery | None) -> _Circuit:
-        uneven = io.w_read_asymmetry_dtod > 0.0 and io.mv_type is not AnalogMVType.ONE_PASS
-        return _Circuit(crossbar, crossbar.for_negative(periphery) if uneven else crossbar, io, periphery)
-
-    def outputs(self, u: Tensor, source: Source, test: bool, clipped: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """What the output converters give for lines that carry ``u``; see :func:`to_digital`."""
-        io, periphery = self.io, self.periphery
-        if io.mv_type is AnalogMVType.ONE_PASS:
-            return to_digital(currents(self.crossbar, u, io, periphery, source), io, periphery, source, test, clipped)
-        plus = currents(self.crossbar, u.clamp(min=0.0), io, periphery, source)
-        minus = currents(self.negative, u.clamp(max=0.0), io, periphery, source.second())
-        if io.mv_type is AnalogMVType.POS_NEG_SEPARATE:
-            return to_digital(plus.add_(minus), io, periphery, source, test, clipped)
-        plus, beyond = to_digital(plus, io, periphery, source, test, clipped)
-        minus, other = to_digital(minus, io, periphery, source.second(), test, clipped)
-        return plus.add_(minus), beyond if other is None or beyond is None else beyond | other
+def _outputs(
+    array: Array, u: Tensor, source: Source, test: bool, clipped: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """What the output converters give for lines that carry ``u``; see :func:`to_digital`."""
+    io, c, periphery = array.io, array.constants, array.periphery
+    if io.mv_type is AnalogMVType.ONE_PASS:
+        y = currents(array.crossbar, u, io, c, periphery, source)
+        return to_digital(y, io, c, periphery, source, test, clipped)
+    plus = currents(array.crossbar, u.clamp(min=0.0), io, c, periphery, source)
+    minus = currents(array.negative, u.clamp(max=0.0), io, c, periphery, source.second())
+    if io.mv_type is AnalogMVType.POS_NEG_SEPARATE:
+        return to_digital(plus + minus, io, c, periphery, source, test, clipped)
+    plus, beyond = to_digital(plus, io, c, periphery, source, test, clipped)
+    minus, other = to_digital(minus, io, c, periphery, source.second(), test, clipped)
+    return plus + minus, beyond if other is None or beyond is None else beyond | other
 
 
 def _rounds(
-    circuit: _Circuit,
+    array: Array,
     x: Tensor,
     scale: Tensor,
     gain: Tensor,
@@ -153,21 +146,20 @@ def _rounds(
     ``scale`` and ``gain`` are ``[n, 1]``: what divides the input and what multiplies the output. ``worst_case``: the
     next round begins anew with the scale of the worst case, instead of half the input.
     """
-    io = circuit.io
-    y, beyond = circuit.outputs(to_lines(x / scale, io, source), source, tries > 0, clipped)
-    y.mul_(gain)
+    io = array.io
+    u = to_lines(x / scale, io, array.constants, source)
+    y, beyond = _outputs(array, u, source, tries > 0, clipped)
+    y *= gain
     if beyond is not None:
         again = beyond & (gain != 0.0).squeeze(1)
         if again.any():
             rest = x[again]
             if worst_case:
-                scale = worst_case_scale(rest, io)
-                scale.masked_fill_(scale <= 0.0, 1.0)
-                gain = scale * io.out_scale
+                scale, gain = factors(worst_case_scale(rest, io), io.out_scale, io.out_scale)
             else:
                 scale, gain = scale[again] * 2.0, gain[again] * 2.0
             last = None if clipped is None else torch.zeros_like(clipped[again])
-            y[again] = _rounds(circuit, rest, scale, gain, source.again(again), tries - 1, False, last)
+            y[again] = _rounds(array, rest, scale, gain, source.again(again), tries - 1, False, last)
             if clipped is not None and last is not None:
                 clipped[again] = last
     return y

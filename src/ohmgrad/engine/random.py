@@ -91,3 +91,18 @@ def uniforms(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     """Four uniform float32 in (0, 1] for one counter."""
     w0, w1, w2, w3 = philox(c0, c1, c2, c3, k0, k1)
     return uniform(w0), uniform(w1), uniform(w2), uniform(w3)
+
+
+def cell_normal(stream, row, column, part, k0, k1):  # type: ignore[no-untyped-def]
+    """The entry of one cell of the matrix ``Draws.normal(stream, rows, width, part)``; any ``width`` gives the same."""
+    w0, w1, w2, w3 = philox(stream, uint32(column >> 2), row, part, k0, k1)
+    first = (column & 2) == 0
+    cosine, sine = normal_pair(where(first, w0, w2), where(first, w1, w3))
+    return where((column & 1) == 0, cosine, sine)
+
+
+def cell_uniform(stream, row, column, part, k0, k1):  # type: ignore[no-untyped-def]
+    """The entry of one cell of the matrix ``Draws.uniform(stream, rows, width, part)``."""
+    w0, w1, w2, w3 = philox(stream, uint32(column >> 2), row, part, k0, k1)
+    even = (column & 1) == 0
+    return uniform(where((column & 2) == 0, where(even, w0, w1), where(even, w2, w3)))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.implicit import Sampling
 from ohmgrad.errors import ConfigError
 
 Constant = float | tuple[float, ...]
@@ -114,7 +115,8 @@ class Cells:
 
     ``state`` is what pulses move; ``apparent`` is what reading gives, ``state`` plus write noise (None without any).
     ``pulses`` counts what a cell has received, pulses and resets, and so addresses its noise; ``raised`` counts those
-    that were up.
+    that were up. ``parameters`` are those that the law names, in its order, in the precision in which they are
+    stored; implicit cells have none of them, but ``sampling``.
     """
 
     state: Tensor
@@ -128,6 +130,7 @@ class Cells:
     columns_are_slices: bool
     pulse_stream: int
     write_stream: int
+    sampling: Sampling | None = None
 
 
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:

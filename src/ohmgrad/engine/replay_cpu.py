@@ -9,6 +9,7 @@ so any number of threads gives the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -16,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ohmgrad.engine import random
+from ohmgrad.engine import elementary, random
 from ohmgrad.engine.compiler import INLINED, compile_function
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.fingerprint import fingerprint, named
+from ohmgrad.engine.implicit_cpu import cell_function, packed
 from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.engine.replay import Cells, Events
 from ohmgrad.engine.threads import share
@@ -38,7 +40,8 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, ev
     order = order[after[order] <= lanes.shape[0]]
     starts = np.searchsorted(of_slice[order], np.arange(count + 1))
     values = read if events.values is None else events.values.contiguous()
-    kernel = _kernel(cells.law.function, cells.law.order, len(cells.law.cell), cells.noisy, skips is not None)
+    source, parameters = _source(cells)
+    kernel = _kernel(cells.law.function, cells.law.order, len(cells.law.cell), cells.noisy, skips is not None, source)
     has_write_noise = cells.apparent is not None
     apparent = cells.apparent if cells.apparent is not None else cells.state
     shared = (
@@ -46,7 +49,7 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, ev
         apparent.numpy(),
         cells.pulses.numpy(),
         cells.raised.numpy(),
-        tuple(parameter.numpy() for parameter in cells.parameters),
+        parameters,
         tuple(
             np.array(value, np.float32) if isinstance(value, tuple) else np.float32(value)
             for value in cells.law.constants
@@ -85,41 +88,72 @@ def _blocks(lanes: Tensor) -> Any:
     return padded
 
 
-def _adapter(law: Any, order: tuple[int, ...], scratch_rows: int, tag: str) -> Any:
-    """The law as a function of (w, up, noise, scratch, constants, lane), whose scratch holds the cell parameters.
+Source = tuple[Callable[..., Any], int] | tuple[torch.dtype, ...]
+"""Where cell parameters come from: a function of one cell and the number of its constants, or tensors of such types."""
 
-    A law has any number of parameters; its call is spelled out here, as Numba wants it.
+_WIDENED = {torch.bfloat16: elementary.from_bfloat16, torch.float16: elementary.from_float16}
+"""What makes float32 of the bits of another type."""
+
+
+def _source(cells: Cells) -> tuple[Source, tuple[Any, ...]]:
+    """Where the parameters of cells come from, and what the kernel is given for that."""
+    if cells.sampling is not None:
+        return (cells.sampling.function, len(cells.sampling.constants)), packed(cells.sampling)
+    stored = cells.parameters
+    arrays = (value.view(torch.int16) if value.dtype in _WIDENED else value for value in stored)
+    return tuple(value.dtype for value in stored), tuple(value.numpy() for value in arrays)
+
+
+def _adapter(law: Any, order: tuple[int, ...], n_cell: int, source: Source, tag: str) -> Any:
+    """Two functions around scratch memory that holds the parameters of the cells of a block.
+
+    The first is the law as a function of (w, up, noise, scratch, constants, lane); the second fills the memory. A law
+    has any number of parameters; what is done with each is spelled out here, as Numba wants it.
     """
     import numba
 
     arguments = [f"scratch[{BLOCK * (k + 1)} + lane]" if k >= 0 else f"constants[{-1 - k}]" for k in order]
-    copies = [
-        f"    for lane in range(width): scratch[{BLOCK * (k + 1)} + lane] = parameters[{k}][s, first + lane]"
-        for k in range(scratch_rows)
-    ]
-    source = "\n".join(
+    scope = {"law": law, "uint32": np.uint32, "__name__": __name__}
+    rows = [f"scratch[{BLOCK * (k + 1)} + lane]" for k in range(n_cell)]
+    if source and callable(source[0]):
+        scope["cell"] = cell_function(*source, tag)
+        loads = [
+            "    _, row, column, row_step, column_step = origin",
+            "    for lane in range(width):",
+            "        n = uint32(lane)",
+            "        values = cell(parameters, uint32(row + row_step * n), uint32(column + column_step * n))",
+            *(f"        {row} = values[{k}]" for k, row in enumerate(rows)),
+        ]
+    else:
+        loads = []
+        for k, (row, kind) in enumerate(zip(rows, source, strict=True)):
+            value = f"parameters[{k}][s, first + lane]"
+            if kind in _WIDENED:
+                scope[f"widened_{k}"] = compile_function(_WIDENED[kind])
+                value = f"widened_{k}({value})"
+            loads.append(f"    for lane in range(width): {row} = {value}")
+    text = "\n".join(
         [
             "def step(w, up, noise, scratch, constants, lane):",
             f"    return law({', '.join(['w', 'up', 'noise', *arguments])})",
-            "def load(parameters, scratch, s, first, width):",
-            *copies,
+            "def load(parameters, scratch, s, first, width, origin):",
+            *loads,
             "    return",
         ]
     )
-    scope = {"law": law, "__name__": __name__}
-    exec(source, scope)
+    exec(text, scope)
     return tuple(numba.njit(named(scope[name], tag), **INLINED) for name in ("step", "load"))
 
 
 @cache
-def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, counted: bool) -> Any:
+def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, counted: bool, source: Source) -> Any:
     """The kernel of one law, for trains or for counts."""
     import numba
 
     from ohmgrad.engine.words_cpu import popcount, round_even
 
-    tag = fingerprint(function, order, n_cell, noisy, counted)
-    step, load = _adapter(compile_function(function, whole_numbers=True), order, n_cell, tag)
+    tag = fingerprint(function, order, n_cell, noisy, counted, *source)
+    step, load = _adapter(compile_function(function, whole_numbers=True), order, n_cell, source, tag)
     normals = compile_function(random.normals)
     size = BLOCK
     scratch_size = BLOCK * (n_cell + 1)
@@ -275,7 +309,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
                     number[lane] = pulses[s, first + lane]
                     seen[lane] = number[lane]
                     ups[lane] = raised[s, first + lane]
-                load(parameters, scratch, s, first, width)
+                load(parameters, scratch, s, first, width, pulse_origin)
                 position = 0
                 for e in range(starts[s], starts[s + 1] + 1):
                     is_event = e < starts[s + 1]

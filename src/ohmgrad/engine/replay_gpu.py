@@ -21,7 +21,8 @@ from ohmgrad.engine import random
 from ohmgrad.engine.compiler_gpu import Kernel, Untranslatable, constant, generated, helper, kernel, translate
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.draws_gpu import signed
-from ohmgrad.engine.replay import Cells, Events, Law
+from ohmgrad.engine.implicit import Sampling
+from ohmgrad.engine.replay import Cells, Events
 from ohmgrad.engine.replay_reference import replay as reference
 from ohmgrad.engine.words_gpu import largest, popcount, round_even
 
@@ -47,7 +48,8 @@ def _block(cells: Cells) -> int:
     """Lanes of one program: as many as fit into the registers of a warp; in the interpreter all, as programs cost."""
     if cells.state.device.type == "cpu":
         return 1 << max(cells.state.shape[1] - 1, 1).bit_length()
-    return 32 if any(isinstance(value, tuple) for value in cells.law.constants) else 64
+    is_large = len(cells.law.cell) > 6 or any(isinstance(value, tuple) for value in cells.law.constants)
+    return 32 if is_large else 64
 
 
 @cache
@@ -67,7 +69,7 @@ def _launch(
     state, parts = cells.state, -(-cells.state.shape[1] // block)
     read = torch.empty(len(events), state.shape[1], dtype=torch.float32, device=state.device)
     in_memory = state.device.type == "cpu"
-    launch = replay_kernel(cells.law, cells.noisy, skips is not None, in_memory)
+    launch = replay_kernel(cells, skips is not None, in_memory)
     starts, words, order, resets = _by_slice(events, len(state)) if len(read) else (cells.pulses,) * 4
     tables = [
         (_table(value, state.device), len(value) - 1) if isinstance(value, tuple) else value
@@ -78,7 +80,7 @@ def _launch(
         state if cells.apparent is None else cells.apparent,
         cells.pulses,
         cells.raised,
-        tuple(cells.parameters),
+        tuple(cells.parameters) if cells.sampling is None else _packed(cells.sampling),
         tuple(tables),
         slices,
         lanes,
@@ -123,10 +125,17 @@ def _table(values: tuple[float, ...], where: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=where)
 
 
-def replay_kernel(law: Law, noisy: bool, counted: bool, interpreted: bool) -> Kernel:
+def _packed(sampling: Sampling) -> tuple[Any, ...]:
+    """What implicit cells are computed from: words, then numbers."""
+    return (*map(signed, (sampling.stream, sampling.last, *sampling.key)), *sampling.constants)
+
+
+def replay_kernel(cells: Cells, counted: bool, interpreted: bool) -> Kernel:
     """The kernel of one law."""
+    law, sampling = cells.law, cells.sampling
     tables = tuple(isinstance(value, tuple) for value in law.constants)
-    return _kernel(law.function, law.order, len(law.cell), tables, noisy, counted, interpreted)
+    source = None if sampling is None else (sampling.function, len(sampling.constants))
+    return _kernel(law.function, law.order, len(law.cell), tables, source, cells.noisy, counted, interpreted)
 
 
 @cache
@@ -135,6 +144,7 @@ def _kernel(
     order: tuple[int, ...],
     n_cell: int,
     tables: tuple[bool, ...],
+    source: tuple[Any, int] | None,
     noisy: bool,
     counted: bool,
     interpreted: bool,
@@ -143,7 +153,7 @@ def _kernel(
         law = translate(function, interpreted, True)
     except Untranslatable as reason:
         return Kernel(None, str(reason))
-    step, load = _adapter(law, order, n_cell, tables, interpreted)
+    step = _adapter(law, order, tables, interpreted)
     bound = {
         name: translate(each, interpreted)
         for name, each in {
@@ -153,12 +163,8 @@ def _kernel(
             "round_even": round_even,
         }.items()
     }
-    bound |= {
-        "step": step,
-        "load": load,
-        "noisy": constant(noisy, interpreted),
-        "counted": constant(counted, interpreted),
-    }
+    bound |= {"step": step, "noisy": constant(noisy, interpreted), "counted": constant(counted, interpreted)}
+    bound["load"] = _stored(n_cell, interpreted) if source is None else _implicit(*source, interpreted)
     parts: dict[str, Any] = {"attempt": _attempt, "drain": _drain, "rewrite": _rewrite}
     parts |= {"carries": _carries, "demand": _demand, "received": _received}
     for name, each in parts.items():
@@ -166,24 +172,41 @@ def _kernel(
     return kernel(_replay, interpreted, bound, VARYING)
 
 
-def _adapter(law: Any, order: tuple[int, ...], n_cell: int, tables: tuple[bool, ...], interpreted: bool) -> Any:
-    """The law as a function of (w, up, noise, cell, constants), and what loads the parameters of cells."""
+# A law and a cell have any number of parameters. What is done with each is spelled out in these.
+
+
+def _adapter(law: Any, order: tuple[int, ...], tables: tuple[bool, ...], interpreted: bool) -> Any:
+    """The law as a function of (w, up, noise, cell, constants)."""
 
     def argument(k: int) -> str:
         if k >= 0:
             return f"cell[{k}]"
-        if tables[-1 - k]:
-            return f"constants[{-1 - k}]"
-        # The interpreter fails to combine a truth value of one number with those of a block.
-        return f"tl.full(w.shape, constants[{-1 - k}], tl.float32)" if interpreted else f"constants[{-1 - k}]"
+        return f"constants[{-1 - k}]" if tables[-1 - k] else _number(f"constants[{-1 - k}]", "w", interpreted)
 
-    loads = [f"tl.load(parameters[{k}] + at, mask=inside, other=0.0).to(tl.float32)," for k in range(n_cell)]
     call = ", ".join(["w", "up", "noise", *map(argument, order)])
-    sources = {
-        "step": f"def step(w, up, noise, cell, constants):\n    return law({call})\n",
-        "load": f"def load(parameters, at, inside):\n    return ({' '.join(loads) or 'at,'})\n",
-    }
-    return [helper(generated(text, name, {}), interpreted, {"law": law}) for name, text in sources.items()]
+    text = f"def step(w, up, noise, cell, constants):\n    return law({call})\n"
+    return helper(generated(text, "step", {}), interpreted, {"law": law})
+
+
+def _number(name: str, like: str, interpreted: bool) -> str:
+    """A number of the configuration; the interpreter fails to combine a truth value of one with those of a block."""
+    return f"tl.full({like}.shape, {name}, tl.float32)" if interpreted else name
+
+
+def _stored(n_cell: int, interpreted: bool) -> Any:
+    """What loads the parameters of the cells."""
+    loads = [f"tl.load(parameters[{k}] + at, mask=inside, other=0.0).to(tl.float32)," for k in range(n_cell)]
+    text = f"def load(parameters, at, inside, row, column):\n    return ({' '.join(loads) or 'at,'})\n"
+    return helper(generated(text, "load", {}), interpreted, {})
+
+
+def _implicit(function: Any, n_constants: int, interpreted: bool) -> Any:
+    """What computes them from where the cells are."""
+    stream, last, key_0, key_1 = (f"tl.cast(parameters[{k}], tl.int32).to(tl.uint32, bitcast=True)" for k in range(4))
+    constants = [_number(f"parameters[{4 + k}]", "at", interpreted) for k in range(n_constants)]
+    call = ", ".join([stream, "row", "column", last, key_0, key_1, *constants])
+    text = f"def load(parameters, at, inside, row, column):\n    return cell({call})\n"
+    return helper(generated(text, "load", {}), interpreted, {"cell": translate(function, interpreted)})
 
 
 # --- what is compiled ------------------------------------------------------------------------------------------------
@@ -280,11 +303,11 @@ def _replay(
         number = tl.load(pulses + at, mask=inside, other=0).to(tl.uint32, bitcast=True)
         seen = number
         ups = tl.load(raised + at, mask=inside, other=0)
-        cell = load(parameters, at, inside)
         k0, k1 = key0.to(tl.uint32, bitcast=True), key1.to(tl.uint32, bitcast=True)
         row, column = s.to(tl.uint32), lane.to(tl.uint32)
         if by_column:
             row, column = lane.to(tl.uint32), s.to(tl.uint32)
+        cell = load(parameters, at, inside, row, column)
         position = tl.full((), 0, tl.int32)
         e = first
         while e <= last:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -61,6 +63,8 @@ def _received(first: Tensor, second: Tensor, skip: int | None) -> tuple[Tensor, 
 
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
     """See :func:`ohmgrad.engine.replay.replay`."""
+    parameters = cells.parameters if cells.sampling is None else cells.sampling.materialised()
+    cells = replace(cells, parameters=tuple(value.float() for value in parameters))
     read = cells.state.new_full((len(events), cells.state.shape[1]), torch.nan)
     words = events.words.tolist()
     order = sorted(range(len(words)), key=words.__getitem__)

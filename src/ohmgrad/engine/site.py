@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from ohmgrad.engine.draws import Draws
+from ohmgrad.parameters.runtime import RuntimeParameter
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Site:
 
     ``draws``: random numbers; ``has_bias``: whether the last column is that of an analog bias;
     ``columns_are_slices``: whether transfers read columns (True) or rows, which the memory layout follows;
-    ``indices``: gives every array its own number, which separates the random streams.
+    ``indices``: gives every array its own number, which separates the random streams; ``runtime``: how it is computed.
     """
 
     out_size: int
@@ -24,6 +25,7 @@ class Site:
     has_bias: bool = False
     columns_are_slices: bool = True
     indices: Iterator[int] = field(default_factory=count)
+    runtime: RuntimeParameter = field(default_factory=RuntimeParameter)
 
     @property
     def shape(self) -> tuple[int, int]:

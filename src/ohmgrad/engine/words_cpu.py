@@ -138,6 +138,16 @@ def round_even(context: Any, value: Any) -> Any:
     return types.float32(types.float32), build
 
 
+@_word
+def within(a, bound):  # type: ignore[no-untyped-def]
+    return maximum(minimum(a, bound), -bound)
+
+
+@_word
+def scale_negative(a, factor):  # type: ignore[no-untyped-def]
+    return a if a > 0.0 else a * factor
+
+
 COMPOSED: dict[Any, Any] = {words.exp: elementary.exp, words.log: elementary.log, words.power: elementary.power}
 """The words that are made of others, to be compiled like any helper function of a law."""
 

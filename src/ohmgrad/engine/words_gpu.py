@@ -118,8 +118,17 @@ def popcount(a):
 
 
 def round_even(a):
-    """The nearest whole number of a number that is not negative, halves to the even one."""
-    return tl.where(a < 8388608.0, (a + 8388608.0) - 8388608.0, a)
+    size = tl.abs(a)
+    whole = tl.where(size < 8388608.0, (size + 8388608.0) - 8388608.0, size)  # the sum has no digits behind the point
+    return tl.where(a < 0.0, -whole, whole)
+
+
+def within(a, bound):
+    return maximum(minimum(a, bound), -bound)
+
+
+def scale_negative(a, factor):
+    return tl.where(a > 0.0, a, a * factor)
 
 
 def largest(a):

@@ -254,7 +254,7 @@ class DeviceTestCase(ABC):
     @staticmethod
     def _parameters(tile: AnalogTile) -> dict[str, Tensor]:
         (array,) = tile.rule.cells()
-        return {name: array.get_buffer(name).cpu() for name in array.parameter_names}
+        return {name: value.cpu() for name, value in array.cell_values().items()}
 
 
 def _alike(first: Any, second: Any) -> bool:
