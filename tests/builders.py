@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from ohmgrad.configs import IOParameters, PulsedDevice, RPUConfig, SoftBoundsDevice
 from ohmgrad.testing.common import COMPOUNDS, by_rule
 
@@ -28,6 +30,11 @@ def rule(name: str, device: PulsedDevice | None = None, implementation: str = "a
     config = by_rule(name, SoftBoundsDevice(dw_min=0.02) if device is None else device, **fields)
     config.runtime.implementation = implementation
     return config
+
+
+def place_of(implementation: str) -> str:
+    """Where an implementation computes: kernels of the GPU are interpreted where there is none."""
+    return "cuda" if implementation == "gpu" and torch.cuda.is_available() else "cpu"
 
 
 def perfect(config: RPUConfig) -> RPUConfig:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from builders import RULES, rule
 from ohmgrad.configs import (
@@ -22,6 +26,7 @@ from ohmgrad.configs import (
     VectorUnitCell,
     VectorUnitCellUpdatePolicy,
 )
+from ohmgrad.engine.draws import Draws
 from ohmgrad.testing.common import INTERPRETED, a_batch, assert_same_bits, everything, make_tile
 from ohmgrad.tile import AnalogTile
 from tape import recorded
@@ -97,3 +102,24 @@ def test_every_step_takes_the_same_launches(name: str) -> None:
     training_step(tile, x, d)()  # the first of all makes what the others use
     first, *others = (recorded(tile, training_step(tile, x, d)).names for _ in range(3))
     assert all(names == first for names in others)
+
+
+class Transfers(TorchDispatchMode):
+    """Refuses work between the memory of the host and that of a device."""
+
+    def __torch_dispatch__(self, function: Any, _: Any, arguments: Any = (), options: Any = None) -> Any:
+        result = function(*arguments, **(options or {}))
+        places = {leaf.device.type for leaf in tree_leaves((arguments, options, result)) if isinstance(leaf, Tensor)}
+        assert len(places) <= 1, f"{function} copies between {' and '.join(places)}"
+        return result
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_update_copies_nothing_between_host_and_device(name: str) -> None:
+    """On tensors that have no values, nor memory: asking for any is an error in itself."""
+    tile = make_tile(CONFIGS[name], SIZE, INTERPRETED)
+    rule = tile.rule.to("meta")
+    x, d = (each.to("meta") for each in a_batch(2, SIZE))
+    with torch.no_grad(), Transfers():
+        rule.update(x, d, 0.1, tile.rpu_config.update, Draws(5, "gpu"))
+        rule.visible()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from builders import place_of
 from conformance.cases import build, load
 from ohmgrad.tile import AnalogTile
 
@@ -23,21 +24,22 @@ def observed(tile: AnalogTile, name: str) -> torch.Tensor:
     return hidden[name] if name in hidden else tile.algorithm_state()[name]
 
 
-@pytest.mark.parametrize("implementation", ["reference", "cpu"])
+@pytest.mark.parametrize("implementation", ["reference", "cpu", "gpu"])
 @pytest.mark.parametrize("case", TRACES, ids=lambda case: case["name"])
 def test_a_trace_of_certain_pulses_agrees_with_the_reference(case: dict[str, Any], implementation: str) -> None:
     config = build(case["config"])
     config.runtime.implementation = implementation
-    tile = AnalogTile(case["out_features"], case["in_features"], config)
+    tile = AnalogTile(case["out_features"], case["in_features"], config).to(place_of(implementation))
     if "weight" in case["init"]:
         tile.set_weights(torch.tensor(case["init"]["weight"]))
     assert set(case["init"]) <= {"weight"}
     for number, (step, expected) in enumerate(zip(case["steps"], case["expect"], strict=True)):
         tile.set_learning_rate(step["lr"])
-        tile.update(torch.tensor(step["x"], dtype=torch.float32), torch.tensor(step["d"], dtype=torch.float32))
+        x, d = (torch.tensor(step[name], dtype=torch.float32).to(tile.weight.device) for name in ("x", "d"))
+        tile.update(x, d)
         for name in sorted(set(expected) - NOT_A_PARAMETER):
             want = torch.tensor(expected[name], dtype=torch.float64)
-            got = observed(tile, name).double().reshape(want.shape)
+            got = observed(tile, name).cpu().double().reshape(want.shape)
             torch.testing.assert_close(
                 got, want, atol=1e-5, rtol=1e-5, msg=lambda text, at=f"{name}, step {number}": f"{at}: {text}"
             )

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from builders import place_of
 from ohmgrad.configs import SoftBoundsDevice
 from ohmgrad.engine import replay_gpu, threads
 from ohmgrad.engine.draws import Draws
@@ -93,7 +94,7 @@ class Batch:
         )
 
     def run(self, implementation: str, events: Events | None = None, block: int = 0) -> tuple[Cells, Tensor]:
-        place = "cuda" if implementation == "gpu" and torch.cuda.is_available() else "cpu"
+        place = place_of(implementation)
         cells, events = moved(self.copied(), place), moved(self.events if events is None else events, place)
         arguments = (cells, self.slices.to(place), self.lanes.to(place), None, events, Draws(99, implementation))
         read = replay_gpu.replay(*arguments, block=block) if block else replay(*arguments)
