@@ -26,7 +26,6 @@ from ohmgrad.configs import (
     VectorUnitCell,
     VectorUnitCellUpdatePolicy,
 )
-from ohmgrad.engine.draws import Draws
 from ohmgrad.testing.common import INTERPRETED, a_batch, assert_same_bits, everything, make_tile
 from ohmgrad.tile import AnalogTile
 from tape import recorded
@@ -117,9 +116,8 @@ class Transfers(TorchDispatchMode):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_an_update_copies_nothing_between_host_and_device(name: str) -> None:
     """On tensors that have no values, nor memory: asking for any is an error in itself."""
-    tile = make_tile(CONFIGS[name], SIZE, INTERPRETED)
-    rule = tile.rule.to("meta")
-    x, d = (each.to("meta") for each in a_batch(2, SIZE))
+    tile = make_tile(CONFIGS[name], SIZE, INTERPRETED).to("meta")
+    step = training_step(tile, *(each.to("meta") for each in a_batch(2, SIZE)))
+    step()  # the first of all makes what the others use
     with torch.no_grad(), Transfers():
-        rule.update(x, d, 0.1, tile.rpu_config.update, Draws(5, "gpu"))
-        rule.visible()
+        step()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from builders import RULES, rule
 from ohmgrad import AnalogLinear, AnalogSGD, AnalogTile
 from ohmgrad.configs import (
     ChoppedTransferCompound,
@@ -22,6 +23,7 @@ from ohmgrad.configs import (
 )
 from ohmgrad.engine.host import HostModule
 from ohmgrad.errors import ConfigError, OptimizerError, TileError
+from ohmgrad.weight import AnalogWeight
 
 
 def exact(inputs: int = 3, outputs: int = 2) -> AnalogLinear:
@@ -175,3 +177,16 @@ def test_seed_and_learning_rate_can_be_read_at_once_wherever_the_tile_is() -> No
     assert all(value.is_meta for value in tile.rule.buffers())
     assert int(tile.seed) == seed
     assert tile.get_learning_rate() == 0.3
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_model_may_be_made_without_memory_and_filled_later(name: str) -> None:
+    wanted = AnalogLinear(4, 3, rpu_config=rule(name))
+    with torch.device("meta"):
+        layer = AnalogLinear(4, 3, rpu_config=rule(name))
+    assert layer.weight.is_meta
+    assert type(layer.weight) is AnalogWeight
+    assert layer(torch.ones(2, 4, device="meta")).is_meta
+    layer.to_empty(device="cpu").load_state_dict(wanted.state_dict())
+    assert torch.equal(layer.weight, wanted.weight)
+    assert torch.equal(layer(torch.ones(2, 4)), wanted(torch.ones(2, 4)))

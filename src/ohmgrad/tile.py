@@ -76,16 +76,23 @@ class AnalogTile(HostModule):
         check_io(self.rpu_config.backward, "backward")
         self.out_size, self.in_size, self.has_bias = out_size, in_size, has_bias
         self.name = ""
+        where = torch.get_default_device()
+        with torch.device("cpu"):  # it is made on the processor, whatever updates it later
+            self._make(out_size, in_size + int(has_bias))
+        if where.type != "cpu":
+            self.to(where)
+
+    def _make(self, rows: int, columns: int) -> None:
+        """The arrays, the circuits around them, and what the tile itself remembers."""
         self.register_host_buffer("seed", torch.randint(2**63 - 1, ()))
         self.register_host_buffer("learning_rate", torch.tensor(0.1, dtype=torch.float64))
         self.register_counter("forward_vectors")
         self.register_counter("backward_vectors")
         self.register_buffer("average_input", new_average())
-        # It is made on the processor, whatever updates it later.
         draws = Draws(int(self.seed), "reference" if self.rpu_config.runtime.implementation == "reference" else "cpu")
-        site = Site(out_size, in_size + int(has_bias), draws, has_bias, runtime=self.rpu_config.runtime)
+        site = Site(rows, columns, draws, self.has_bias, runtime=self.rpu_config.runtime)
         self.rule = _make_rule(self.rpu_config, site)
-        forward, backward, (rows, columns) = self.rpu_config.forward, self.rpu_config.backward, site.shape
+        forward, backward = self.rpu_config.forward, self.rpu_config.backward
         self.forward_periphery = Periphery(forward, rows, columns, draws, Direction.FORWARD.stream())
         self.backward_periphery = Periphery(backward, columns, rows, draws, Direction.BACKWARD.stream(), True)
         self._trace: list[tuple[Tensor, Tensor]] = []
@@ -358,7 +365,10 @@ class AnalogTile(HostModule):
 
     def _show(self) -> None:
         """Let the visible weight be what the rule says it is."""
-        self.weight.show(self.rule.visible(), self)
+        weights = self.rule.visible()
+        if weights.is_meta != self.weight.is_meta:  # a parameter cannot change into one without memory, nor back
+            self.weight = AnalogWeight(weights, self.weight.requires_grad)
+        self.weight.show(weights, self)
 
     @torch.no_grad()
     def _set_periphery(self, periphery: Periphery, values: dict[str, Tensor]) -> None:
@@ -368,7 +378,7 @@ class AnalogTile(HostModule):
 
     def _finite(self, values: Tensor, what: str, came_in: torch.dtype = torch.float32) -> None:
         """Raise at once, if numbers that came in some type are not finite."""
-        if not torch.isfinite(values).all():
+        if not values.is_meta and not torch.isfinite(values).all():
             found = complaint(what, bool(torch.isnan(values).any()), came_in)
             raise TileError(f"{self.label}: {found}. Look for its cause before this layer.")
 
@@ -450,7 +460,9 @@ class AnalogTile(HostModule):
             unexpected_keys.append(visible)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AnalogTile:
-        super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)
+        weight = self._parameters.pop("weight")  # it shows the memory of the cells, which moves
+        super()._apply(lambda tensor: _moved(tensor, fn(tensor).device), recurse)
+        self._parameters["weight"] = weight
         self._show()
         return self
 
@@ -474,6 +486,11 @@ def checked_config(config: RPUConfig | None) -> RPUConfig:
             " and a rule with a digital gradient in DigitalRankUpdateRPUConfig(device=...)."
         )
     return config
+
+
+def _moved(tensor: Tensor, where: torch.device) -> Tensor:
+    """The tensor on another device, in its own type; what has no memory gets some, for ``to_empty``."""
+    return torch.empty_like(tensor, device=where) if tensor.is_meta else tensor.to(where)
 
 
 def _copies(values: OrderedDict[str, Tensor]) -> OrderedDict[str, Tensor]:

@@ -20,10 +20,15 @@ T = TypeVar("T")
 Tile = TypeVar("Tile", bound=_HasWeight)
 
 
+def _has_region(kind: str) -> bool:
+    """Whether a region of ``torch.autocast`` is on for a kind of device, which may be one that has none."""
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
 def cast_for_region(x: Tensor) -> Tensor:
     """What a region of ``torch.autocast`` makes of an input of ``torch.nn.Linear``: there, half precision."""
     kind = x.device.type
-    if not torch.is_autocast_enabled(kind) or not x.is_floating_point() or x.dtype == torch.float64:
+    if not _has_region(kind) or not x.is_floating_point() or x.dtype == torch.float64:
         return x
     return x.to(torch.get_autocast_dtype(kind))
 
@@ -37,7 +42,7 @@ def in_single_precision(method: Callable[Concatenate[Tile, P], T]) -> Callable[C
     @wraps(method)
     def wrapped(tile: Tile, /, *arguments: P.args, **named: P.kwargs) -> T:
         kind = tile.weight.device.type
-        if not torch.is_autocast_enabled(kind):
+        if not _has_region(kind):
             return method(tile, *arguments, **named)
         with torch.autocast(kind, enabled=False):
             return method(tile, *arguments, **named)

@@ -113,7 +113,7 @@ class Watch:
 
         :param wait: until all is known.
         """
-        if self._worst is None or is_captured(self._worst):
+        if self._worst is None or self._worst.is_meta or is_captured(self._worst):
             return None
         if wait:
             return self._found(self._worst.tolist())
@@ -128,7 +128,7 @@ class Watch:
         return found
 
     def _send(self) -> None:
-        if self._worst is None or self._messenger is None or is_captured(self._worst):
+        if self._worst is None or self._messenger is None or self._worst.is_meta or is_captured(self._worst):
             return
         if self._unsent and not self._under_way:
             self._messenger.send(self._worst)
