@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 import shlex
 import sys
@@ -41,8 +42,10 @@ def test_examples_of_a_page_run_one_after_the_other(
     module = ModuleType("example")  # what a page defines must be found again, by pickle for instance
     monkeypatch.setitem(sys.modules, "example", module)
     for above, code in blocks(page, "python"):
-        # The empty lines make a traceback point at the line of the page.
-        exec(compile("\n" * above + code, str(page), "exec", dont_inherit=True), vars(module))
+        # The empty lines make a traceback point at the line of the page. As in a notebook, the text can be looked up.
+        text, cell = "\n" * above + code, f"{page}, line {above}"
+        monkeypatch.setitem(linecache.cache, cell, (len(text), None, text.splitlines(True), cell))
+        exec(compile(text, cell, "exec", dont_inherit=True), vars(module))
 
 
 def test_the_first_example_of_the_readme_fits_on_a_screen() -> None:

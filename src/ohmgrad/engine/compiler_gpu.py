@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import linecache
 import types
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache, partial
@@ -104,6 +105,14 @@ class Kernel:
         except (CompilationError, InterpreterError) as error:
             self.refused = str(error).strip().splitlines()[-1]
             raise Untranslatable(self.refused) from error
+
+
+@cache
+def warn(what: str, reason: str) -> None:
+    """Say once that something is slow."""
+    warnings.warn(
+        f"{what} cannot be compiled for the GPU and runs as torch operations there, slowly: {reason}.", stacklevel=3
+    )
 
 
 def _current(where: torch.device) -> AbstractContextManager[Any]:

@@ -67,9 +67,13 @@ def run(
             matrix.copy_(copy)
         return written
     if implementation == "gpu":
+        from ohmgrad.engine.compiler_gpu import Untranslatable, warn
         from ohmgrad.engine.recursion_gpu import run as on_gpu
 
-        return on_gpu(recursion, slices, valid)
+        try:
+            return on_gpu(recursion, slices, valid)
+        except Untranslatable as reason:
+            warn(f"The recursion {recursion.function.__qualname__}", str(reason))
     if implementation == "cpu":
         return _on_processor(recursion, slices, valid)
     written = torch.zeros_like(recursion.cells[0])

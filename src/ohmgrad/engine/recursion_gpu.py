@@ -18,7 +18,10 @@ from ohmgrad.engine.recursion import Recursion
 
 
 def run(recursion: Recursion, slices: Tensor, valid: Tensor | None, block: int = 128) -> Tensor:
-    """See :func:`ohmgrad.engine.recursion.run`; ``block``: lanes of a program."""
+    """See :func:`ohmgrad.engine.recursion.run`; ``block``: lanes of a program.
+
+    :raises Untranslatable: if it cannot be compiled; nothing has happened then.
+    """
     written = torch.empty_like(recursion.cells[0])
     count, lanes = written.shape
     if written.numel():

@@ -9,7 +9,6 @@ are part of its program's walk: a transfer after every sample takes one launch, 
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from typing import Any
 
@@ -18,7 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ohmgrad.engine import random
-from ohmgrad.engine.compiler_gpu import Kernel, Untranslatable, constant, generated, helper, kernel, translate
+from ohmgrad.engine.compiler_gpu import Kernel, Untranslatable, constant, generated, helper, kernel, translate, warn
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.draws_gpu import signed
 from ohmgrad.engine.implicit import Sampling
@@ -40,7 +39,7 @@ def replay(
     try:
         return _launch(cells, slices, lanes, skips, events, draws, block or _block(cells))
     except Untranslatable as reason:
-        _warn(cells.law.function, str(reason))
+        warn(f"The law {cells.law.function.__qualname__}", str(reason))
         return reference(cells, slices, lanes, skips, events, draws)
 
 
@@ -50,16 +49,6 @@ def _block(cells: Cells) -> int:
         return 1 << max(cells.state.shape[1] - 1, 1).bit_length()
     is_large = len(cells.law.cell) > 6 or any(isinstance(value, tuple) for value in cells.law.constants)
     return 32 if is_large else 64
-
-
-@cache
-def _warn(law: Any, reason: str) -> None:
-    """Say once that a law is slow."""
-    warnings.warn(
-        f"The law {law.__qualname__} cannot be compiled for the GPU and runs as torch operations there, slowly:"
-        f" {reason}.",
-        stacklevel=2,
-    )
 
 
 def _launch(
