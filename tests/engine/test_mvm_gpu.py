@@ -18,6 +18,7 @@ from ohmgrad.engine.crossbar import Array, Crossbar
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.management import new_average, repeats
 from ohmgrad.engine.mvm import mvm, read_slices, unmanaged
+from ohmgrad.engine.mvm_kernels_gpu import Kernels, kernels
 from ohmgrad.engine.noise import Source
 from ohmgrad.parameters.enums import AnalogMVType, BoundManagementType, NoiseManagementType, WeightNoiseType
 from ohmgrad.parameters.io import IOParameters
@@ -279,8 +280,8 @@ class Noted:
 def launches(monkeypatch):
     """Launches of work on tensors that hold no data: whoever waits for some raises an error."""
     mode = Launches()
-    kernels = [Noted(name, mode.names) for name in ("lines", "outputs", "again", "reads")]
-    monkeypatch.setattr(mvm_gpu, "_kernels", lambda modes, interpreted: kernels)
+    noted = Kernels(*(Noted(name, mode.names) for name in Kernels._fields))
+    monkeypatch.setattr(mvm_gpu, "kernels", lambda modes, interpreted: noted)
     return mode
 
 
@@ -333,12 +334,12 @@ def test_a_read_takes_one_launch(launches):
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("name", ["default", "everything"])
 def test_kernels_are_compiled_without_spilling_registers(name, capability, monkeypatch, tmp_path):
-    io, kernels, found = SETTINGS[name], mvm_gpu._kernels, []
+    io, found = SETTINGS[name], []
 
     def of(modes, _interpreted):
-        return [Both(*pair, found) for pair in zip(kernels(modes, True), kernels(modes, False), strict=True)]
+        return Kernels(*(Both(*pair, found) for pair in zip(kernels(modes, True), kernels(modes, False), strict=True)))
 
-    monkeypatch.setattr(mvm_gpu, "_kernels", of)
+    monkeypatch.setattr(mvm_gpu, "kernels", of)
     draws, weight = Draws(1, "gpu"), dyadic(33, 50, 1)
     periphery, stored, numbers = circuits(weight, io, draws), weight.t().contiguous(), torch.arange(50)
     with machine(capability):
