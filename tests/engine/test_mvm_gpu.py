@@ -77,6 +77,10 @@ SETTINGS = {
     "bounds, once": quiet(out_bound=1.0, max_bm_factor=1),
     "bounds, one side": IOParameters(out_bound=1.0, bm_test_negative_bound=False),
     "bounds, worst case": IOParameters(out_bound=1.0, bound_management=BM.ITERATIVE_WORST_CASE, inp_noise=0.01),
+    "bounds, loud": IOParameters(out_bound=0.5, out_noise=0.3, bound_management=BM.ITERATIVE_WORST_CASE),
+    "bounds, loud zeros": IOParameters(
+        out_bound=0.5, out_noise=0.3, bound_management=BM.ITERATIVE_WORST_CASE, noise_management=NM.NONE
+    ),
     "bounds, not managed": IOParameters(out_bound=1.0, bound_management=BM.NONE),
     "bounds, steps": IOParameters(out_bound=1.0),
     "bounds, digital": IOParameters(out_bound=1.0, mv_type=MV.POS_NEG_SEPARATE_DIGITAL_SUM, w_read_asymmetry_dtod=0.3),
