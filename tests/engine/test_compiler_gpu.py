@@ -16,7 +16,22 @@ from ohmgrad.configs import ConstantStepDevice, SingleRPUConfig
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.compiler_gpu import Untranslatable, generated, kernel, translate
 from ohmgrad.tile import AnalogTile
-from ohmgrad.words import absolute, clip, exp, floor, interpolate, log, maximum, minimum, power, sqrt, where
+from ohmgrad.words import (
+    absolute,
+    clip,
+    exp,
+    floor,
+    interpolate,
+    log,
+    maximum,
+    minimum,
+    power,
+    round_even,
+    scale_negative,
+    sqrt,
+    where,
+    within,
+)
 
 THIRD = 1.0 / 3.0
 FOUR = 4
@@ -124,6 +139,35 @@ def test_helpers_of_the_same_name_are_told_apart() -> None:
         return double(a) + triple(b)
 
     assert_same_bits(both)
+
+
+def test_an_argument_may_have_the_name_of_something_global() -> None:
+    def shadowed(a, FOUR):
+        return a * FOUR
+
+    assert_same_bits(shadowed)
+
+
+def test_a_division_in_place_is_a_division() -> None:
+    def divided(a, b):
+        a /= b
+        a /= b + 1.0
+        return a
+
+    assert_same_bits(divided)
+
+
+def test_words_of_converters_mean_what_torch_means() -> None:
+    for function in (
+        lambda a, b: round_even(a) + b,
+        lambda a, b: within(a, 0.75) + b,
+        lambda a, b: scale_negative(a, 0.3) + b,
+    ):
+        a = torch.cat([torch.arange(-4.0, 4.0, 0.125), torch.tensor([-0.0, 8388607.5, -8388609.0, 1e30])])
+        b = torch.linspace(0.1, 3.0, len(a))
+        wanted = function(a.clone(), b)  # in place, in torch
+        assert torch.equal(in_triton(function, a, b), wanted)
+        assert torch.equal(on_processor(function, a, b), wanted)
 
 
 # Laws that Triton cannot compile
