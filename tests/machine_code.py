@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -19,6 +22,7 @@ import triton
 from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.runtime import driver
 
 from ohmgrad.engine.compiler_gpu import PRECISE, Kernel
 
@@ -40,6 +44,50 @@ class Launch(NamedTuple):
     grid: tuple[int, ...]
     arguments: tuple[Any, ...]
     options: dict[str, Any]
+
+
+class NoGPU:
+    """A driver that knows what it would drive."""
+
+    target = GPUTarget("cuda", 90, 32)
+
+    def get_current_target(self) -> GPUTarget:
+        return self.target
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, _: int) -> int:
+        return 0
+
+
+@contextmanager
+def bound_launches() -> Iterator[list[str]]:
+    """Launches on meta tensors go as far as Triton's own compiler, which only notes what it was asked for."""
+    asked: list[str] = []
+    met: set[int] = set()
+
+    def compiles(self: Any, key: Any, signature: Any, device: Any, *_: Any) -> Any:
+        asked.append(f"{self.fn.__qualname__} {key}")
+        kernel = SimpleNamespace(signature=signature)
+        self.device_caches[device][0][key] = kernel
+        return kernel
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def launch(self: Kernel, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+            assert not self.refused, self.refused
+            assert min(grid) > 0, grid
+            assert all(size < 65536 for size in grid[1:]), grid
+            if id(self.function) not in met:  # nobody shall take what is noted for a kernel
+                met.add(id(self.function))
+                patch.setattr(self.function, "device_caches", defaultdict(self.function.create_binder))
+            self.function.run(*arguments, grid=grid, warmup=True, **options, **PRECISE)
+
+        patch.setattr(Kernel, "launch", launch)
+        patch.setattr(triton.JITFunction, "_do_compile", compiles)
+        patch.setattr(driver, "_active", NoGPU())
+        yield asked
 
 
 class MachineCode(NamedTuple):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from builders import rule
+from machine_code import bound_launches
 from ohmgrad import AnalogTile
 from ohmgrad.configs import (
     IOParameters,
@@ -212,3 +213,19 @@ def test_only_trains_that_lengthen_ask_how_long_they_are(lengthens: bool) -> Non
             recorded(tile, stepper(tile, 0))
     else:
         assert recorded(tile, stepper(tile, 0)).names
+
+
+@BY_RULE
+def test_launches_are_understood_and_compiled_once(name: str) -> None:
+    """By Triton as it is used on a GPU, whatever the seed, the rate and the number of the step."""
+    tile = tile_of(name)
+    tile.rule.to("meta")
+    x, d = common.a_batch(BATCH, SIZE, 0, "meta")
+    with bound_launches() as asked:
+        for step in range(8):  # a launch for a tile in its first steps may know less, such as that nothing is due
+            tile.rule.update(x, d, 0.1, tile.rpu_config.update, Draws(7**step, "gpu"))
+        known = len(set(asked))
+        for rate in (0.2, 1.0, 16.0):
+            tile.rule.update(x, d, rate, tile.rpu_config.update, Draws(2**63 - 1, "gpu"))
+    assert known > 0 or tile.rpu_config.update.pulse_type is PulseType.NONE_WITH_DEVICE
+    assert len(asked) == len(set(asked)) == known

@@ -470,3 +470,10 @@ def test_the_smallest_tiles_learn_like_any_other(name: str, rows: int, columns: 
 def test_a_pulsed_device_is_what_a_tile_has_by_default() -> None:
     assert isinstance(AnalogTile(2, 2).rpu_config.device, ConstantStepDevice)
     assert issubclass(ConstantStepDevice, PulsedDevice)
+
+
+def test_inputs_on_another_device_than_the_cells_are_refused() -> None:
+    tile = AnalogTile(3, 4)
+    for verb in (tile, lambda x: tile.update(x, torch.ones(2, 3))):
+        with pytest.raises(TileError, match=r"the input is on meta, the cells are on cpu\. Move one of them"):
+            verb(torch.ones(2, 4, device="meta"))

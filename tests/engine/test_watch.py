@@ -104,9 +104,32 @@ def test_a_product_of_a_bad_batch_is_nan_even_where_converters_would_hide_it(bad
 @BAD
 def test_a_bad_batch_does_not_reach_the_running_average_of_inputs(bad: float, word: str) -> None:
     tile = tile_of(noise_management=NoiseManagementType.AVERAGE_ABS_MAX)
-    tile(torch.ones(3, 4))
-    tile(spoilt((2, 4), bad))
-    assert 0.0 < tile.average_input.item() <= 1.0
+    for first in (False, True):
+        if first:
+            tile(torch.ones(3, 4))
+        before = tile.average_input.clone()
+        tile(spoilt((2, 4), bad))
+        assert torch.equal(tile.average_input, before)
+        with pytest.raises(TileError, match=LATE):
+            tile.check()
+
+
+def test_training_may_follow_an_evaluation_in_inference_mode() -> None:
+    tile = tile_of()
+    with torch.inference_mode():
+        tile(torch.ones(2, 4))
+    x = torch.ones(2, 4, requires_grad=True)
+    tile(x).sum().backward()
+    tile.learn()
+    assert tile.pulse_counts()[0].total.any()
+
+
+def test_messages_arrive_in_the_memory_of_the_host_whatever_the_default_device(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "Event", lambda: None)
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, pin_memory=False, **options: empty(*size, **options))
+    with torch.device("meta"):
+        assert watch._Pinned(torch.zeros(2))._copy.device.type == "cpu"
 
 
 # The error
