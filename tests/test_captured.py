@@ -1,4 +1,7 @@
-"""A training step asks the device for nothing, takes as many launches every time, and may be recorded and repeated."""
+"""A whole training step asks the device for nothing, and may be recorded and repeated blindly.
+
+The updates of all rules by themselves are in test_no_sync.py.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,10 @@ from torch.utils._pytree import tree_leaves
 
 from builders import RULES, rule
 from ohmgrad.configs import (
-    ChoppedTransferCompound,
-    ConstantStepDevice,
-    OneSidedUnitCell,
-    ReferenceUnitCell,
     RPUConfig,
     RuntimeParameter,
     SingleRPUConfig,
     SoftBoundsDevice,
-    TransferCompound,
-    UnitCellRPUConfig,
-    VectorUnitCell,
-    VectorUnitCellUpdatePolicy,
 )
 from ohmgrad.testing.common import INTERPRETED, a_batch, assert_same_bits, everything, make_tile
 from ohmgrad.tile import AnalogTile
@@ -34,34 +29,8 @@ SIZE = (3, 4)
 SOFT = SoftBoundsDevice(dw_min=0.02)
 
 
-def compound(kind: type[TransferCompound], devices: int = 2, **fields: object) -> RPUConfig:
-    return UnitCellRPUConfig(
-        device=kind(unit_cell_devices=[SOFT] * devices, fast_lr=1.0, units_in_mbatch=False, **fields)
-    )
-
-
 CONFIGS: dict[str, RPUConfig] = {
     **{name: rule(name, SOFT) for name in RULES},
-    "a period that batches do not divide": compound(TransferCompound, transfer_every=3.0),
-    "a period longer than a batch": compound(TransferCompound, transfer_every=5.0, gamma=0.3),
-    "resets and random slices": compound(
-        TransferCompound, transfer_every=2.0, with_reset_prob=0.5, random_selection=True, n_reads_per_transfer=2
-    ),
-    "three arrays": compound(TransferCompound, devices=3, transfer_every=1.0, gamma=0.5),
-    "regular chops and residual learning": compound(
-        ChoppedTransferCompound, transfer_every=3.0, in_chop_prob=0.5, in_chop_random=False, gamma=0.2
-    ),
-    "all choppers and scales": compound(
-        ChoppedTransferCompound, transfer_every=1.0, in_chop_prob=0.4, out_chop_prob=0.3, auto_scale=True
-    ),
-    "cells in turns": UnitCellRPUConfig(
-        device=VectorUnitCell(
-            unit_cell_devices=[SOFT, ConstantStepDevice(dw_min=0.02)],
-            update_policy=VectorUnitCellUpdatePolicy.SINGLE_SEQUENTIAL,
-        )
-    ),
-    "a reference cell": UnitCellRPUConfig(device=ReferenceUnitCell(unit_cell_devices=[SOFT])),
-    "a one-sided cell": UnitCellRPUConfig(device=OneSidedUnitCell(unit_cell_devices=[SOFT])),
     "half the memory": SingleRPUConfig(device=SOFT, runtime=RuntimeParameter(parameter_dtype="bfloat16")),
     "implicit cells": SingleRPUConfig(device=SOFT, runtime=RuntimeParameter(implicit_cells=True)),
 }

@@ -396,6 +396,11 @@ class AnalogTile(HostModule):
             )
         if not values.is_floating_point():
             raise TileError(f"{self.label}: the {what} is of type {values.dtype}. Give floating-point numbers.")
+        if values.device != self.weight.device:
+            raise TileError(
+                f"{self.label}: the {what} is on {values.device}, the cells are on {self.weight.device}."
+                " Move one of them."
+            )
         rows = values.detach().reshape(-1, width).float()
         if self._notices_late(rows):
             self._watch.types[what] = values.dtype
@@ -427,9 +432,12 @@ class AnalogTile(HostModule):
         )
         stream = (Stream.FORWARD if forward else Stream.BACKWARD).of(0)
         draws, average = self._draws(rows.device), self.average_input
+        before = average if sound is None else average.clone()
         y = mvm(matrix, rows, io, draws, stream, numbers, average, forward, periphery, clipped)
         y = y if forward else y[:, : self.in_size]  # nothing comes before a bias
-        y = y if sound is None else torch.where(sound, y, torch.nan)
+        if sound is not None:  # of a batch that is not, nothing remains
+            y = torch.where(sound, y, torch.nan)
+            average.copy_(torch.where(sound, average, before))
         return y.reshape(*values.shape[:-1], y.shape[1]).to(values.dtype)
 
     @torch.no_grad()

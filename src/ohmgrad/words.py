@@ -71,8 +71,9 @@ def absolute(a: Tensor | float) -> Tensor:
 
 def interpolate(table: Tensor | Sequence[float], share: Tensor | float) -> Tensor:
     """The value of a table of equally spaced numbers, a share (from 0 to 1) of the way from its first to its last."""
-    table = torch.as_tensor(table, dtype=torch.float32)
-    place = _tensor(share) * (len(table) - 1)
+    share = _tensor(share)
+    table = torch.as_tensor(table, dtype=torch.float32, device=share.device)
+    place = share * (len(table) - 1)
     below = torch.floor(place).clamp(0, max(len(table) - 2, 0))
     first = below.long()
     t = (place - below).clamp(0.0, 1.0)

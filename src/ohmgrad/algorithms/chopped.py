@@ -161,6 +161,10 @@ def _recursion(z, sign, h, kappa, buffered, threshold, most, taken, mu, forgets)
     return -n, h
 
 
+def _is_odd(count: Tensor) -> Tensor:
+    return (count & 1).bool()
+
+
 class ChoppedTransfer(BufferedTransfer):
     """The recursion of :class:`ChoppedTransferCompound`."""
 
@@ -242,8 +246,9 @@ class ChoppedTransfer(BufferedTransfer):
         config, c_in, c_out = self.config, self.in_chopper, self.out_chopper
         if len(reads) == 0:
             return c_out.new_zeros(0), reads.slices, c_in[:0]
-        ends = reads.happening(reads.slices == self.slices - 1).long()
-        sweeps = self.transfer_counter + (ends.cumsum(0) - ends)
+        slices, ends = reads.slices, reads.happening(reads.slices == self.slices - 1).long()
+        passed = ends.cumsum(0) - ends
+        sweeps = self.transfer_counter + passed
         self.transfer_counter.add_(ends.sum())
         if config.in_chop_random:
             flips = draws.uniform(Stream.CHOP_IN.of(0), reads.numbers, 1)[:, 0] <= config.in_chop_prob
@@ -252,24 +257,41 @@ class ChoppedTransfer(BufferedTransfer):
             flips = (sweeps % phase == phase - 1) & (config.in_chop_prob > 0.0)
         flips = reads.happening(flips)
         if config.in_chop_prob > 0.0:
-            in_flips.after(positions, flips, reads.slices)
-        product = torch.empty(len(reads), self.lanes, device=c_out.device)
-        switched = torch.empty_like(flips)
-        for sweep in reads.sweeps():
-            s, end = reads.slices[sweep], ends[sweep]
-            opposite = c_in[s][:, None] ^ c_out
-            switched[sweep] = self.in_chopper_switched[s]
-            c_in[s] ^= flips[sweep]
-            reads.store(sweep, self.in_chopper_switched, flips[sweep])
-            if config.out_chop_prob > 0.0:
-                last = end.argmax(0, keepdim=True)  # no run of reads has two ends of a sweep
-                coins = draws.uniform(Stream.CHOP_OUT.of(0), reads.numbers[sweep][last], self.lanes)
-                turned = (coins <= config.out_chop_prob) & (end[last] > 0)
-                opposite ^= (end.cumsum(0) > end)[:, None] & turned
-                out_flips.after(positions[sweep][last], turned)
-                c_out ^= turned[0]
-            product[sweep] = 1.0 - 2.0 * opposite
-        return product, sweeps, switched
+            in_flips.after(positions, flips, slices)
+        flipped, switched = self._history(reads, flips)
+        opposite = (c_in[slices] ^ flipped)[:, None] ^ c_out
+        c_in ^= _is_odd(torch.zeros_like(c_in, dtype=torch.int64).index_add_(0, slices, flips.long()))
+        if config.out_chop_prob > 0.0:
+            # Slices are read in order: the first end is known from the first slice, and then every round has one.
+            rounds = self.slices * torch.arange(-(-len(reads) // self.slices), device=slices.device)
+            last = (self.slices - 1 - slices[:1] + rounds).clamp(max=len(reads) - 1)
+            coins = draws.uniform(Stream.CHOP_OUT.of(0), reads.numbers[last], self.lanes)
+            turned = (coins <= config.out_chop_prob) & (ends[last] > 0)[:, None]
+            out_flips.after(positions[last], turned)
+            total = torch.cat([turned.new_zeros(1, self.lanes), turned]).cumsum(0)
+            opposite ^= _is_odd(total[passed])
+            c_out ^= _is_odd(total[-1])
+        return 1.0 - 2.0 * opposite, sweeps, switched
+
+    def _history(self, reads: Reads, flips: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether earlier reads of this batch have flipped a slice, and whether its last read before did, bool ``[E]``.
+
+        Remembers the last flip of every slice.
+        """
+        slices, turn = reads.slices, torch.arange(len(reads), device=flips.device)
+        flipped, switched = torch.zeros_like(flips), self.in_chopper_switched[slices]
+        if len(reads) > reads.run:  # a slice may come twice
+            ordered = torch.sort(slices, stable=True)
+            count = flips[ordered.indices].long()
+            before = count.cumsum(0) - count
+            first = torch.searchsorted(ordered.values, ordered.values)
+            flipped[ordered.indices] = _is_odd(before - before[first])
+            switched[ordered.indices] = torch.where(first == turn, switched[ordered.indices], count.roll(1).bool())
+        happened = turn if reads.valid is None else torch.where(reads.valid, turn, -1)
+        last = torch.full_like(self.in_chopper, -1, dtype=torch.int64).scatter_reduce_(0, slices, happened, "amax")
+        remembered = torch.where(last < 0, self.in_chopper_switched, flips[last.clamp(min=0)])
+        self.in_chopper_switched.copy_(remembered)
+        return flipped, switched
 
     def sign(self, k: int) -> Tensor | None:
         r"""Signs in which A is stored, :math:`S = c_{out} c_{in}^T` ``[out, in]``."""

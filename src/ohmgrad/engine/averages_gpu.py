@@ -15,10 +15,10 @@ from ohmgrad.engine.compiler_gpu import Kernel, kernel, translate
 def running_average(values: Tensor, start: Tensor, keep: float, take: float, counts_zeros: bool) -> Tensor:
     """See :func:`ohmgrad.engine.averages.running_average`."""
     averages = torch.empty_like(values)
+    # From memory, since a number given to a kernel would be of single precision, or compiled in.
+    weights = [torch.full((), each, dtype=values.dtype, device=values.device) for each in (keep, take)]
     launch = average_kernel(values.device.type == "cpu")[(1,)]
-    launch(
-        averages, values.contiguous(), start, len(values), keep=keep, take=take, counts_zeros=counts_zeros, num_warps=1
-    )
+    launch(averages, values.contiguous(), start, *weights, len(values), counts_zeros=counts_zeros, num_warps=1)
     return averages
 
 
@@ -28,12 +28,8 @@ def average_kernel(interpreted: bool) -> Kernel:
     return kernel(_follow, interpreted, {"following": translate(next_average, interpreted)}, ("count",))
 
 
-def _follow(averages, values, start, count, keep: tl.constexpr, take: tl.constexpr, counts_zeros: tl.constexpr):
-    average = tl.load(start)
+def _follow(averages, values, start, keep, take, count, counts_zeros: tl.constexpr):
+    average, kept, taken = tl.load(start), tl.load(keep), tl.load(take)
     for n in range(0, count):
-        value = tl.load(values + n)
-        # In the precision of the values: a number of the text would be one of single precision.
-        average = following(
-            average, value, tl.full((), keep, value.dtype), tl.full((), take, value.dtype), counts_zeros
-        )
+        average = following(average, tl.load(values + n), kept, taken, counts_zeros)
         tl.store(averages + n, average)

@@ -12,7 +12,7 @@ be NaN, the order of the two in a comparison lets it through.
 
 from __future__ import annotations
 
-from math import inf, nan
+from math import inf
 
 from ohmgrad.words import absolute, bits_of, float_of, floor, int32, maximum, minimum, to_float, where
 
@@ -75,7 +75,7 @@ def log(a):  # type: ignore[no-untyped-def]
     """The natural logarithm, to 1 unit in the last place."""
     exponent, f = _split_any(a)
     value = exponent * _LN2_LOW + _log_tail(f) - 0.5 * (f * f) + f + exponent * _LN2_HIGH
-    return where(a > 0.0, where(a < inf, value, inf), where(a == 0.0, -inf, nan))
+    return where(a > 0.0, where(a < inf, value, inf), where(a == 0.0, -inf, inf - inf))
 
 
 def power(a, b):  # type: ignore[no-untyped-def]
@@ -108,7 +108,7 @@ def power(a, b):  # type: ignore[no-untyped-def]
     odd = (floor(0.5 * b_limited) != 0.5 * b_limited) & (floor(b_limited) == b_limited)
     value = where((bits_of(a) < 0) & odd, -value, value)
     undefined = ((a < 0.0) & (base < inf) & fractional) | (a != a) | (b != b)
-    return where((b == 0.0) | (a == 1.0), 1.0, where(undefined, nan, value))
+    return where((b == 0.0) | (a == 1.0), 1.0, where(undefined, inf - inf, value))
 
 
 def from_bfloat16(bits):  # type: ignore[no-untyped-def]

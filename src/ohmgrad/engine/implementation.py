@@ -24,16 +24,35 @@ def choose(asked: Literal["auto", "reference", "cpu", "gpu"], where: torch.devic
     if asked == "auto":
         if on_processor:
             return "cpu"
-        return "gpu" if _has_triton() else "reference"
+        asked = "gpu" if _has_triton() else "reference"
     if asked == "cpu" and not on_processor:
         raise ConfigError(f'runtime.implementation = "cpu", but the tile is on {where}. Use "auto", or move it back.')
     if asked == "gpu" and not _has_triton():
         raise ConfigError(
             'runtime.implementation = "gpu" needs Triton. Install it (pip install triton), or use "auto".'
         )
+    if asked == "gpu" and where.type not in ("cpu", "meta"):
+        _start_triton()
     return asked
 
 
 @cache
 def _has_triton() -> bool:
     return find_spec("triton") is not None
+
+
+@cache
+def _start_triton() -> None:
+    """Let Triton get ready, before anything is changed that waits for its kernels.
+
+    :raises ConfigError: if it cannot.
+    """
+    from triton.runtime import driver
+
+    try:
+        driver.active.get_current_target()
+    except Exception as error:  # of whatever kind: it builds a launcher with the compiler that it finds
+        raise ConfigError(
+            f"Triton cannot start on this machine: {error}. It needs a C compiler and the headers of Python (gcc and"
+            ' python3-dev); or set runtime.implementation = "reference".'
+        ) from error

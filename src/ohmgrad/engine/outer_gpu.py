@@ -30,5 +30,6 @@ def _add(total, d, x, rows, width, count):
     at = total + row.to(tl.int64) * width + column
     value = tl.load(at, mask=inside, other=0.0)
     for n in range(0, count):
-        value += tl.load(d + n * rows + row) * tl.load(x + n * width + column, mask=inside, other=0.0)
+        at_n = tl.cast(n, tl.int64)  # vectors times lines may be more than 32 bits count
+        value += tl.load(d + at_n * rows + row) * tl.load(x + at_n * width + column, mask=inside, other=0.0)
     tl.store(at, value, mask=inside)

@@ -20,6 +20,7 @@ from ohmgrad.engine import random
 from ohmgrad.engine.compiler_gpu import Kernel, Untranslatable, constant, generated, helper, kernel, translate, warn
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.draws_gpu import signed
+from ohmgrad.engine.host import refuse_capture
 from ohmgrad.engine.implicit import Sampling
 from ohmgrad.engine.replay import Cells, Events
 from ohmgrad.engine.replay_reference import replay as reference
@@ -40,6 +41,7 @@ def replay(
         return _launch(cells, slices, lanes, skips, events, draws, block or _block(cells))
     except Untranslatable as reason:
         warn(f"The law {cells.law.function.__qualname__}", str(reason))
+        refuse_capture(cells.state, "its law runs as torch operations, which wait for the device")
         return reference(cells, slices, lanes, skips, events, draws)
 
 

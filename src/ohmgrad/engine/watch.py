@@ -53,7 +53,7 @@ class _Pinned:
     """From a GPU, by a copy that nobody waits for and an event behind it."""
 
     def __init__(self, values: Tensor) -> None:
-        self._copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        self._copy = torch.empty(values.shape, dtype=values.dtype, device="cpu", pin_memory=True)
         self._event = torch.cuda.Event()
 
     def send(self, values: Tensor) -> None:
@@ -92,9 +92,10 @@ class Watch:
         """
         where = next(iter(batch.values())).device
         if self._worst is None or self._worst.device != where:  # a move may wait
-            self._worst = torch.zeros(len(WATCHED)) if self._worst is None else self._worst
-            self._worst = self._worst.to(where)
-            self._messenger, self._under_way = _messenger(self._worst), False
+            with torch.inference_mode(False):  # an evaluation may come first, and training goes on with them
+                before = torch.zeros(len(WATCHED), device="cpu") if self._worst is None else self._worst
+                self._worst = before.to(where)
+                self._messenger, self._under_way = _messenger(self._worst), False
         sound = None
         for name, values in batch.items():
             # One pass, which NaN survives; there is no largest of nothing.
