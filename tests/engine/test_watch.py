@@ -274,12 +274,12 @@ def test_who_asks_at_once_is_not_told_again_by_a_message_under_way(slow: Slow) -
 
 def test_nothing_is_asked_or_sent_while_a_graph_is_captured(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     tile = tile_of()
-    monkeypatch.setattr(watch, "_is_captured", lambda _: True)
+    monkeypatch.setattr(watch, "is_captured", lambda _: True)
     tile(spoilt((2, 4), math.nan))
     tile(torch.ones(2, 4))
     tile.check()
     assert slow.sent == []
-    monkeypatch.setattr(watch, "_is_captured", lambda _: False)
+    monkeypatch.setattr(watch, "is_captured", lambda _: False)
     with pytest.raises(TileError, match="the input is NaN"):
         tile.check()
 

@@ -24,12 +24,13 @@ class Lengths:
     """Train length and line scales of every sample.
 
     ``bl`` int64 ``[n]``; ``a`` and ``b`` float32 ``[n]``: line j of x fires with probability ``b |x_j|`` in every slot,
-    line i of d with ``a |d_i|``.
+    line i of d with ``a |d_i|``. ``longest``: no train is longer, as is known without asking the device; 0: unknown.
     """
 
     bl: Tensor
     a: Tensor
     b: Tensor
+    longest: int = 0
 
 
 def train_length(top_x, top_d, rate, granularity, longest, grad_scale, managed, bl_managed, lengthens):  # type: ignore[no-untyped-def]
@@ -83,19 +84,20 @@ def pulse_lengths(
     """
     managed, bl_managed = up.update_management, up.update_bl_management
     lengthens = not (up.fixed_bl or bl_managed)
+    longest = 0 if lengthens else up.desired_bl
     settings = (granularity, float(up.desired_bl), up.um_grad_scale, managed, bl_managed, lengthens)
     if implementation == "gpu":
         from ohmgrad.engine.plan_gpu import pulse_lengths as on_gpu
 
-        return Lengths(*on_gpu(x, d, rate, settings))
+        return Lengths(*on_gpu(x, d, rate, settings), longest)
     if implementation == "cpu":
         out = torch.empty(len(x), dtype=torch.int64), torch.empty(len(x)), torch.empty(len(x))
         arrays = [tensor.contiguous().numpy() for tensor in (*out, x, d, rate)]
         _compiled()(*arrays, *settings)
-        return Lengths(*out)
+        return Lengths(*out, longest)
     top_x, top_d = (row_peaks(values, implementation).double() for values in (x, d))
     bl, a, b = train_length(top_x, top_d, rate, *settings)
-    return Lengths(bl.long(), a.float(), b.float())
+    return Lengths(bl.long(), a.float(), b.float(), longest)
 
 
 @cache

@@ -162,17 +162,16 @@ def make_lines(
     With :math:`p_j` and :math:`q_i` the signed probabilities of the lines, MEAN_COUNT gives a cell
     :math:`\mathrm{rint}(\bar q_i\, \bar p_j / BL)` pulses, where :math:`\bar p_j = \mathrm{rint}(BL\, p_j)` and
     :math:`\bar q_i` lie within :math:`\pm BL`; DETERMINISTIC_IMPLICIT :math:`\mathrm{rint}(BL\, q_i\, p_j)`, where
-    :math:`p_j` and :math:`q_i` lie within :math:`\pm 1`.
+    :math:`p_j` and :math:`q_i` lie within :math:`\pm 1`. Nothing is asked of the device, unless trains may be longer
+    than ``desired_bl``.
 
     :param array: which array of the tile is pulsed; the trains of each are drawn independently.
-    Nothing is asked of the device, unless trains may be longer than ``desired_bl``.
-
     :param first_sample: number of the first sample since the array was made, which addresses its trains.
     """
     numbers = first_sample + torch.arange(len(samples), device=samples.x.device)
     x, d = _sides(samples, lengths, up, draws, array, numbers)
     if up.pulse_type in (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED):
-        words = _known_words(up, draws) or _words(lengths.bl)
+        words = _known_words(lengths, draws) or _words(lengths.bl)
         packed = [pack(side.signed(side.chances), lengths.bl, words, draws, side.train, numbers) for side in (x, d)]
         return Trains(packed[0], packed[1], words, samples.batch, samples.count)
     bl = lengths.bl.float()[:, None]
@@ -181,17 +180,16 @@ def make_lines(
         of_d = torch.clamp(torch.round(bl * d.chances), -bl, bl) / bl.clamp(min=1.0)
     else:
         of_x, of_d = x.chances.clamp(-1.0, 1.0), bl * d.chances.clamp(-1.0, 1.0)
-    words = _known_words(up, draws) or _words(
+    words = _known_words(lengths, draws) or _words(
         torch.round(row_peaks(of_x, draws.implementation) * row_peaks(of_d, draws.implementation))
     )
     factors = [side.signed(values).repeat_interleave(words, 0) for side, values in ((x, of_x), (d, of_d))]
     return Counts(factors[0], factors[1], words, samples.batch, samples.count, words)
 
 
-def _known_words(up: UpdateParameters, draws: Draws) -> int:
+def _known_words(lengths: Lengths, draws: Draws) -> int:
     """Words of every sample, if that can be known without asking; 0: it cannot, or asking is free and may save some."""
-    is_bounded = up.fixed_bl or up.update_bl_management
-    return -(-up.desired_bl // SLOTS) if is_bounded and (up.desired_bl <= SLOTS or not draws.asks) else 0
+    return -(-lengths.longest // SLOTS) if lengths.longest <= SLOTS or not draws.asks else 0
 
 
 def _words(most: Tensor) -> int:
