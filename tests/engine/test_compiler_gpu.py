@@ -14,7 +14,8 @@ from torch import Tensor
 from ohmgrad import words
 from ohmgrad.configs import ConstantStepDevice, SingleRPUConfig
 from ohmgrad.engine.compiler import compile_function
-from ohmgrad.engine.compiler_gpu import Untranslatable, generated, kernel, translate
+from ohmgrad.engine.compiler_gpu import Untranslatable, kernel, translate
+from ohmgrad.engine.generated import generated
 from ohmgrad.tile import AnalogTile
 from ohmgrad.words import (
     absolute,

@@ -64,23 +64,12 @@ class Reads(Counted):
         given = Recursion(recursion, cells, matrices, numbers, constants)
         return run(given, self.slices, self.valid, self.sweeps(), self.implementation)
 
-    def store(self, sweep: slice, matrix: Tensor, rows: Tensor) -> None:
-        """Let the slices that a run of reads touches be these rows of a matrix ``[slices, ...]``.
-
-        Where a read does not happen, the slice stays as it is.
-        """
-        slices = self.slices[sweep]
-        if self.valid is not None:
-            rows = torch.where(_column(self.valid[sweep], rows), rows, matrix[slices])
-        matrix[slices] = rows
-
     def happening(self, values: Tensor) -> Tensor:
         """The values ``[E, ...]``, 0 (or False) for reads that do not happen."""
-        return values if self.valid is None else torch.where(_column(self.valid, values), values, 0).to(values.dtype)
-
-
-def _column(chosen: Tensor, like: Tensor) -> Tensor:
-    return chosen.reshape(-1, *[1] * (like.ndim - 1))
+        if self.valid is None:
+            return values
+        happens = self.valid.reshape(-1, *[1] * (values.ndim - 1))
+        return torch.where(happens, values, 0).to(values.dtype)
 
 
 @dataclass

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ohmgrad import words
 from ohmgrad.engine.fingerprint import fingerprint
+from ohmgrad.engine.generated import generated
 
 PRECISE = {"enable_fp_fusion": False}
 """Options of every launch: no fused operations, so that results are those of the processor, bit for bit."""
@@ -121,15 +122,6 @@ def _current(where: torch.device) -> AbstractContextManager[Any]:
         return np.errstate(all="ignore")
     context: AbstractContextManager[Any] = torch.get_device_module(where).device(where)
     return context
-
-
-def generated(source: str, name: str, scope: dict[str, Any]) -> Any:
-    """A function from generated source text, which later readers find as if it stood in a file."""
-    file = f"<ohmgrad {fingerprint(source)[:16]}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    scope["__name__"] = __name__
-    exec(compile(source, file, "exec"), scope)
-    return scope[name]
 
 
 def _jit(plain: Any, varying: tuple[str, ...] = ()) -> Any:

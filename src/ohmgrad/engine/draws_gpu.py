@@ -41,7 +41,7 @@ def _kernel(normal: bool, interpreted: bool) -> Any:
 
 def _fill(out, numbers, last, fixed, width, parts, stream, key0, key1, part_in_memory: tl.constexpr):
     row = tl.program_id(0) // parts
-    block = (tl.program_id(0) % parts) * 128 + tl.arange(0, 128)
+    block = (tl.program_id(0) % parts) * BLOCKS + tl.arange(0, BLOCKS)
     number = tl.load(numbers + row).to(tl.uint32)
     part = tl.load(last).to(tl.uint32) if part_in_memory else fixed.to(tl.uint32, bitcast=True)
     k0, k1 = key0.to(tl.uint32, bitcast=True), key1.to(tl.uint32, bitcast=True)

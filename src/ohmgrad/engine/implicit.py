@@ -9,7 +9,6 @@ arguments of that function: devices that differ in them share their kernels.
 from __future__ import annotations
 
 import hashlib
-import linecache
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,7 @@ from torch import Tensor
 from ohmgrad import words
 from ohmgrad.devices.base import PulsedDevice, Sampler
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.generated import generated
 from ohmgrad.engine.random import cell_normal, cell_uniform
 from ohmgrad.engine.tracing import Node, trace
 
@@ -154,12 +154,10 @@ def _expression(kind: str, rest: list[Any], terms: dict[int, str]) -> str:
 @cache
 def _function(source: str) -> Callable[..., Any]:
     """The function with that source, the same one each time; its text can be asked for like that of any other."""
-    file = f"<cells {hashlib.sha256(source.encode()).hexdigest()[:32]}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     scope: dict[str, Any] = {word.__name__: word for word in words.LAW_WORDS}
-    scope |= {"cell_normal": cell_normal, "cell_uniform": cell_uniform, "__name__": __name__}
-    exec(compile(source, file, "exec"), scope)
-    function: Callable[..., Any] = scope["parameters"]
+    function: Callable[..., Any] = generated(
+        source, "parameters", scope | {"cell_normal": cell_normal, "cell_uniform": cell_uniform}
+    )
     return function
 
 

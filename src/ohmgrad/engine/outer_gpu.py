@@ -9,11 +9,14 @@ from torch import Tensor
 
 from ohmgrad.engine.compiler_gpu import Kernel, kernel
 
+COLUMNS = 256
+"""Columns of one program."""
+
 
 def add_outer_products(total: Tensor, d: Tensor, x: Tensor) -> None:
     """See :func:`ohmgrad.engine.outer.add_outer_products`."""
     rows, width = total.shape
-    launch = outer_kernel(total.device.type == "cpu")[(rows * -(-width // 256),)]
+    launch = outer_kernel(total.device.type == "cpu")[(rows * -(-width // COLUMNS),)]
     launch(total, d.contiguous(), x.contiguous(), rows, width, len(x), num_warps=2)
 
 
@@ -25,7 +28,7 @@ def outer_kernel(interpreted: bool) -> Kernel:
 
 def _add(total, d, x, rows, width, count):
     row, part = tl.program_id(0) % rows, tl.program_id(0) // rows
-    column = part * 256 + tl.arange(0, 256)
+    column = part * COLUMNS + tl.arange(0, COLUMNS)
     inside = column < width
     at = total + row.to(tl.int64) * width + column
     value = tl.load(at, mask=inside, other=0.0)

@@ -30,8 +30,8 @@ def pulse_lengths(
 @cache
 def lengths_kernel(interpreted: bool) -> Kernel:
     """The kernel."""
-    bound = {"length": translate(train_length, interpreted), "largest": translate(largest, interpreted)}
-    return kernel(_lengths, interpreted, bound | {"peak": translate(_peak, interpreted)})
+    bound = {"length": translate(train_length, interpreted), "peak": translate(_peak, interpreted)}
+    return kernel(_lengths, interpreted, bound)
 
 
 def _peak(row, count):
@@ -40,7 +40,7 @@ def _peak(row, count):
     for begin in range(0, count, 1024):
         line = begin + tl.arange(0, 1024)
         peaks = tl.maximum(peaks, tl.abs(tl.load(row + line, mask=line < count, other=0.0)))
-    return tl.reduce(peaks, 0, tl.standard._elementwise_max).to(tl.float64)
+    return largest(peaks).to(tl.float64)
 
 
 def _lengths(

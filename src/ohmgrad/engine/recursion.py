@@ -11,7 +11,7 @@ Reads of different slices do not meet, so those of one run can be handled at onc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -56,13 +56,9 @@ def run(
     :param runs: parts of the reads, in order, none of which touches a slice twice.
     :returns: what is written, float32 ``[E, lanes]``.
     """
-    loose = [matrix for matrix in recursion.matrices if not matrix.is_contiguous()]  # loaded in another layout
-    if loose:
+    if not all(matrix.is_contiguous() for matrix in recursion.matrices):  # loaded in another layout
         tight = tuple(matrix.contiguous() for matrix in recursion.matrices)
-        written = run(
-            Recursion(recursion.function, recursion.cells, tight, recursion.reads, recursion.constants),
-            slices, valid, runs, implementation,
-        )  # fmt: skip
+        written = run(replace(recursion, matrices=tight), slices, valid, runs, implementation)
         for matrix, copy in zip(recursion.matrices, tight, strict=True):
             matrix.copy_(copy)
         return written

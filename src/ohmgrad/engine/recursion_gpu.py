@@ -13,7 +13,8 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
-from ohmgrad.engine.compiler_gpu import Kernel, generated, helper, kernel, translate
+from ohmgrad.engine.compiler_gpu import Kernel, helper, kernel, translate
+from ohmgrad.engine.generated import generated
 from ohmgrad.engine.recursion import Recursion
 
 

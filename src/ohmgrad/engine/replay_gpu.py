@@ -17,9 +17,10 @@ import triton.language as tl
 from torch import Tensor
 
 from ohmgrad.engine import random
-from ohmgrad.engine.compiler_gpu import Kernel, Untranslatable, constant, generated, helper, kernel, translate, warn
+from ohmgrad.engine.compiler_gpu import Kernel, Untranslatable, constant, helper, kernel, translate, warn
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.draws_gpu import signed
+from ohmgrad.engine.generated import generated
 from ohmgrad.engine.host import refuse_capture
 from ohmgrad.engine.implicit import Sampling
 from ohmgrad.engine.replay import Cells, Events
