@@ -17,17 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ohmgrad.engine import elementary, random
+from ohmgrad.engine import drain_cpu, elementary, queue_cpu, random
 from ohmgrad.engine.compiler import INLINED, compile_function
+from ohmgrad.engine.drain_cpu import CHUNK, Desk, make_drain
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.implicit_cpu import cell_function, packed
 from ohmgrad.engine.kernel_cache import compile_kernel
+from ohmgrad.engine.queue_cpu import GROUP, PLACES, Block, make_append
 from ohmgrad.engine.replay import Cells, Events
 from ohmgrad.engine.threads import share
 from ohmgrad.engine.trains import SLOTS
 
-BLOCK = 128
+BLOCK = 512
 """Lanes of one block."""
 
 
@@ -112,31 +114,33 @@ def _adapter(law: Any, order: tuple[int, ...], n_cell: int, source: Source, tag:
     """
     import numba
 
-    arguments = [f"scratch[{BLOCK * (k + 1)} + lane]" if k >= 0 else f"constants[{-1 - k}]" for k in order]
+    arguments = [f"scratch[{CHUNK * (k + 1)} + lane]" if k >= 0 else f"constants[{-1 - k}]" for k in order]
     scope = {"law": law, "uint32": np.uint32, "__name__": __name__}
-    rows = [f"scratch[{BLOCK * (k + 1)} + lane]" for k in range(n_cell)]
+    rows = [f"row_{k}[lane]" for k in range(n_cell)]
     if source and callable(source[0]):
         scope["cell"] = cell_function(*source, tag)
         loads = [
             "    _, row, column, row_step, column_step = origin",
             "    for lane in range(width):",
             "        n = uint32(lane)",
-            "        values = cell(parameters, uint32(row + row_step * n), uint32(column + column_step * n))",
+            "        values = cell(parameters, uint32(row + uint32(row_step & n)), uint32(column + uint32(column_step & n)))",
             *(f"        {row} = values[{k}]" for k, row in enumerate(rows)),
         ]
     else:
         loads = []
         for k, (row, kind) in enumerate(zip(rows, source, strict=True)):
-            value = f"parameters[{k}][s, first + lane]"
+            value = f"given_{k}[lane]"
             if kind in _WIDENED:
                 scope[f"widened_{k}"] = compile_function(_WIDENED[kind])
                 value = f"widened_{k}({value})"
+            loads.append(f"    given_{k} = parameters[{k}][s, first : first + width]")
             loads.append(f"    for lane in range(width): {row} = {value}")
     text = "\n".join(
         [
             "def step(w, up, noise, scratch, constants, lane):",
             f"    return law({', '.join(['w', 'up', 'noise', *arguments])})",
-            "def load(parameters, scratch, s, first, width, origin):",
+            "def load(parameters, cells, s, first, width, origin):",
+            *(f"    row_{k} = cells[{k + 1}]" for k in range(n_cell)),
             *loads,
             "    return",
         ]
@@ -150,129 +154,41 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
     """The kernel of one law, for trains or for counts."""
     import numba
 
-    from ohmgrad.engine.words_cpu import popcount, round_even
-
     tag = fingerprint(function, order, n_cell, noisy, counted, *source)
     step, load = _adapter(compile_function(function, whole_numbers=True), order, n_cell, source, tag)
     normals = compile_function(random.normals)
-    size = BLOCK
-    scratch_size = BLOCK * (n_cell + 1)
-    zero = np.float32(0.0)
+    start, drain = make_drain(step, noisy, tag)
+    demand, append = make_append(counted, tag)
+    new_block, new_desk = (numba.njit(named(make, tag)) for make in (Block.empty, Desk.empty))
     u32, i32 = np.uint32, np.int32
 
     def part(function: Any) -> Any:
         """A function of the kernel."""
         return numba.njit(named(function, tag), error_model="numpy", nogil=True)
 
-    @partial(numba.njit, **INLINED)
-    @partial(named, tag=tag)
-    def attempt(w, low, high, count, i, noise, scratch, constants, lane):  # type: ignore[no-untyped-def]
-        """The i-th pending pulse, if there is one."""
-        word = high if i >= 32 else low
-        up = u32(word >> u32(i & 31)) & u32(1) != u32(0)
-        after = step(w, up, noise, scratch, constants, lane)
-        return after if (i >= 0) & (i < count) else w
-
     @part
-    def drain(scratch, constants, lows, highs, pending, number, ups, span, origin, k0, k1):  # type: ignore[no-untyped-def]
-        """Apply all pending pulses of the block; ``origin`` is its address, see ``address``."""
-        end = i32(0)
-        for lane in range(span):
-            last = pending[lane] + (number[lane] & 3) if noisy else pending[lane]
-            end = max(end, i32(last if pending[lane] > 0 else 0))
-        stream, row, column, row_step, column_step = origin
-        for block in range((end + 3) // 4):
-            for lane in range(span):
-                w, low, high, count = scratch[lane], lows[lane], highs[lane], pending[lane]
-                if noisy:
-                    n = u32(number[lane])
-                    n0, n1, n2, n3 = normals(
-                        stream,
-                        u32(row + row_step * u32(lane)),
-                        u32(column + column_step * u32(lane)),
-                        u32((n >> u32(2)) + u32(block)),
-                        k0,
-                        k1,
-                    )
-                    i = i32(4 * block - i32(n & u32(3)))
-                else:
-                    n0, n1, n2, n3 = zero, zero, zero, zero
-                    i = i32(4 * block)
-                w = attempt(w, low, high, count, i, n0, scratch, constants, lane)
-                w = attempt(w, low, high, count, i32(i + 1), n1, scratch, constants, lane)
-                w = attempt(w, low, high, count, i32(i + 2), n2, scratch, constants, lane)
-                w = attempt(w, low, high, count, i32(i + 3), n3, scratch, constants, lane)
-                scratch[lane] = w
-        for lane in range(span):
-            number[lane] += pending[lane]
-            ups[lane] += i32(popcount(lows[lane])) + i32(popcount(highs[lane]))
-            pending[lane] = 0
-            lows[lane] = 0
-            highs[lane] = 0
-
-    @partial(numba.njit, **INLINED)
-    @partial(named, tag=tag)
-    def push(lows, highs, pending, lane, count, up):  # type: ignore[no-untyped-def]
-        """Pulses of one direction, as bits behind those that are pending; ``up`` is all ones or 0."""
-        ones = u32((u32(1) << u32(count)) - u32(1))
-        new = u32(ones & up)
-        full = pending[lane]
-        shift = u32(full & 31)
-        shifted, carried = u32(new << shift), u32(u32(new >> u32(1)) >> u32(u32(31) - shift))
-        lows[lane] |= shifted if full < 32 else u32(0)
-        highs[lane] |= carried if full < 32 else shifted
-        pending[lane] += i32(count)
-
-    def demand_of_train(word):  # type: ignore[no-untyped-def]
-        """The most pulses that a word of a slice can give a cell."""
-        return int(popcount(u32(word) & u32(0x7FFFFFFF)))
-
-    def append_coincidences(lows, highs, pending, others, span, word, skip):  # type: ignore[no-untyped-def]
-        """The coincidences of one word."""
-        line = u32(word)
-        slots = line & u32(0x7FFFFFFF)
-        for lane in range(span):
-            other = u32(others[lane])
-            count = popcount(u32(other & slots))
-            push(lows, highs, pending, lane, count, u32(u32(0) - u32(u32(other ^ line) >> u32(31))))
-
-    def demand_of_count(word):  # type: ignore[no-untyped-def]
-        """The most pulses that a word of a slice can give a cell."""
-        return SLOTS if word != zero else 0
-
-    def append_counts(lows, highs, pending, others, span, word, skip):  # type: ignore[no-untyped-def]
-        """The pulses of one word that come after those of the words before it."""
-        for lane in range(span):
-            product = word * others[lane]
-            count = min(max(i32(round_even(abs(product))) - skip, i32(0)), i32(SLOTS))
-            push(lows, highs, pending, lane, count, u32(0xFFFFFFFF) if product < zero else u32(0))
-
-    demand = part(demand_of_count if counted else demand_of_train)
-    append = part(append_counts if counted else append_coincidences)
-
-    @part
-    def rewrite(scratch, visible, number, seen, span, write_noise, origin, k0, k1):  # type: ignore[no-untyped-def]
+    def rewrite(weights, visible, number, seen, span, write_noise, origin, k0, k1):  # type: ignore[no-untyped-def]
         """New write noise on the cells that were touched since the last time."""
         stream, row, column, row_step, column_step = origin
         for lane in range(span):
             if number[lane] != seen[lane]:
                 noise, _, _, _ = normals(
                     stream,
-                    u32(row + row_step * u32(lane)),
-                    u32(column + column_step * u32(lane)),
+                    u32(row + u32(row_step & u32(lane))),
+                    u32(column + u32(column_step & u32(lane))),
                     u32(number[lane]),
                     k0,
                     k1,
                 )
-                visible[lane] = scratch[lane] + write_noise * noise
+                visible[lane] = weights[lane] + write_noise * noise
                 seen[lane] = number[lane]
 
     @part
     def address(stream, s, first, by_column):  # type: ignore[no-untyped-def]
         """Where the random numbers of a block begin: stream, row, column, and which of the two a lane advances."""
         if by_column:
-            return u32(stream), u32(first), u32(s), u32(1), u32(0)
-        return u32(stream), u32(s), u32(first), u32(0), u32(1)
+            return u32(stream), u32(first), u32(s), u32(0xFFFFFFFF), u32(0)
+        return u32(stream), u32(s), u32(first), u32(0), u32(0xFFFFFFFF)
 
     def kernel(  # type: ignore[no-untyped-def]
         s_begin, s_end, state, apparent, pulses, raised, parameters, constants, slices, lanes, skips, starts,
@@ -281,74 +197,75 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
     ):  # fmt: skip
         k0, k1 = u32(key0), u32(key1)
         words = slices.shape[1]
-        scratch = np.zeros(scratch_size, np.float32)
-        visible = np.zeros(size, np.float32)
-        lows = np.zeros(size, np.uint32)
-        highs = np.zeros(size, np.uint32)
-        pending = np.zeros(size, np.int32)
-        number = np.zeros(size, np.int32)
-        seen = np.zeros(size, np.int32)
-        ups = np.zeros(size, np.int32)
+        block, desk = new_block(n_cell, BLOCK), new_desk(n_cell, BLOCK)
+        weights, number, filled, ups = block.cells[0], block.number, block.filled, block.raised
+        visible, seen = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.int32)
+        loud, demands = np.zeros(words, np.int64), np.zeros(words, np.int64)
+        group, lines = np.zeros(GROUP, np.int64), np.zeros(GROUP, slices.dtype)
         for s in range(s_begin, s_end):
-            active = starts[s] < starts[s + 1]
-            word = 0
-            while not active and word < words:
-                active = demand(slices[s, word]) > 0
-                word += 1
-            if not active:
+            found = 0
+            for word in range(words):
+                most = demand(slices[s, word])
+                if most > 0:
+                    loud[found], demands[found] = word, most
+                    found += 1
+            if found == 0 and starts[s] == starts[s + 1]:
                 continue
             for part in range(lanes.shape[0]):  # the cells of a slice lie together in memory: they are walked in order
-                first = part * size
-                width = min(size, state.shape[1] - first)
+                first = part * BLOCK
+                width = min(BLOCK, state.shape[1] - first)
                 span = (width + 15) // 16 * 16  # whole vectors; lanes beyond the array have no pulses
+                home = slice(first, first + width)
+                states, numbers, raises, seens = state[s, home], pulses[s, home], raised[s, home], apparent[s, home]
                 pulse_origin = address(pulse_stream, s, first, by_column)
                 write_origin = address(write_stream, s, first, by_column)
                 for lane in range(width):
-                    scratch[lane] = state[s, first + lane]
-                    visible[lane] = apparent[s, first + lane]
-                    number[lane] = pulses[s, first + lane]
-                    seen[lane] = number[lane]
-                    ups[lane] = raised[s, first + lane]
-                load(parameters, scratch, s, first, width, pulse_origin)
-                position = 0
+                    weights[lane], number[lane], ups[lane] = states[lane], numbers[lane], raises[lane]
+                    filled[lane] = start(number[lane])
+                if has_write_noise:
+                    for lane in range(width):
+                        visible[lane], seen[lane] = seens[lane], number[lane]
+                load(parameters, block.cells, s, first, width, pulse_origin)
+                k = 0
                 for e in range(starts[s], starts[s + 1] + 1):
                     is_event = e < starts[s + 1]
                     stop = event_words[e] if is_event else words
-                    room = 64
-                    for word in range(position, stop):
-                        most = demand(slices[s, word])
-                        if most == 0:
-                            continue
-                        if most > room:
-                            fullest = i32(0)
-                            for lane in range(span):
-                                fullest = max(fullest, pending[lane])
-                            room = 64 - int(fullest)
-                            if most > room:
-                                drain(scratch, constants, lows, highs, pending, number, ups, span, pulse_origin, k0, k1)
-                                room = 64
-                        room -= most
-                        skip = skips[word] if counted else i32(0)
-                        append(lows, highs, pending, lanes[part, word], span, slices[s, word], skip)
-                    position = stop
-                    drain(scratch, constants, lows, highs, pending, number, ups, span, pulse_origin, k0, k1)
+                    least, fullest = 0, 3
+                    while k < found and loud[k] < stop:
+                        if fullest + demands[k] > PLACES:
+                            drain(block, span, fullest, desk, constants, pulse_origin, k0, k1)
+                            least, fullest = 0, 3
+                        members, most, limit = 0, 0, min(SLOTS, PLACES - fullest)
+                        skip = skips[loud[k]] if counted else i32(0)
+                        while members < GROUP and k < found and loud[k] < stop and most + demands[k] <= limit:
+                            group[members], lines[members] = loud[k], slices[s, loud[k]]
+                            most += demands[k]
+                            members += 1
+                            k += 1
+                        for member in range(members, GROUP):
+                            lines[member] = 0
+                        four = (group[0], group[1], group[2], group[3]), (lines[0], lines[1], lines[2], lines[3])
+                        least, fullest = append(block, span, lanes[part], *four, skip, least, fullest, most)
+                    drain(block, span, fullest, desk, constants, pulse_origin, k0, k1)
                     if has_write_noise:
-                        rewrite(scratch, visible, number, seen, span, write_noise, write_origin, k0, k1)
+                        rewrite(weights, visible, number, seen, span, write_noise, write_origin, k0, k1)
                     if is_event:
                         event = event_ids[e]
+                        out = read[event, home]
                         for lane in range(width):
-                            read[event, first + lane] = visible[lane] if has_write_noise else scratch[lane]
+                            out[lane] = visible[lane] if has_write_noise else weights[lane]
                         if resets[event]:
+                            target = values[event, home]
                             for lane in range(width):
-                                scratch[lane] = values[event, first + lane]
+                                weights[lane] = target[lane]
                                 number[lane] += 1
+                                filled[lane] = start(number[lane])
                             if has_write_noise:
-                                rewrite(scratch, visible, number, seen, span, write_noise, write_origin, k0, k1)
+                                rewrite(weights, visible, number, seen, span, write_noise, write_origin, k0, k1)
                 for lane in range(width):
-                    state[s, first + lane] = scratch[lane]
-                    pulses[s, first + lane] = number[lane]
-                    raised[s, first + lane] = ups[lane]
-                    if has_write_noise:
-                        apparent[s, first + lane] = visible[lane]
+                    states[lane], numbers[lane], raises[lane] = weights[lane], number[lane], ups[lane]
+                if has_write_noise:
+                    for lane in range(width):
+                        seens[lane] = visible[lane]
 
-    return compile_kernel(kernel, __name__, tag)
+    return compile_kernel(kernel, __name__, tag, queue_cpu, drain_cpu)

@@ -19,19 +19,30 @@ from ohmgrad.engine import elementary
 _word = njit(error_model="numpy", nogil=True, forceinline=True)
 
 
-@_word
-def where(condition, yes, no):  # type: ignore[no-untyped-def]
-    return yes if condition else no
+@intrinsic
+def where(typing: Any, condition: Any, yes: Any, no: Any) -> Any:
+    """One of two numbers, both of which are there.
+
+    Not a conditional expression: of that the compiler makes a jump, moves what is read from memory for either side
+    behind it, and so reads every lane from an address of its own.
+    """
+    kind = typing.unify_types(yes, no)
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        given = zip(arguments, signature.args, (types.boolean, kind, kind), strict=True)
+        return builder.select(*(context.cast(builder, *each) for each in given))
+
+    return kind(condition, yes, no), build
 
 
 @_word
 def minimum(a, b):  # type: ignore[no-untyped-def]
-    return a if a < b else b
+    return where(a < b, a, b)
 
 
 @_word
 def maximum(a, b):  # type: ignore[no-untyped-def]
-    return a if a > b else b
+    return where(a > b, a, b)
 
 
 @_word

@@ -1,0 +1,146 @@
+"""The pulses that wait for the cells of a block, compiled for the processor: one bit each, up or down.
+
+A word of a batch gives most cells no pulse, and others several. If they were applied at once, most lanes of a vector
+would idle. So the directions of a cell's pulses are *appended* to its queue, in order, until some queue may be full.
+The place in the queue is that of the pulse's noise: a cell that has received n pulses begins at n modulo 4, its place in
+the Philox block that its next noise comes from.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ohmgrad.engine.compiler import INLINED
+from ohmgrad.engine.fingerprint import named
+from ohmgrad.engine.trains import SLOTS
+
+WORDS = 4
+"""Words of a queue."""
+PLACES = 32 * WORDS
+"""Pulses that a queue has places for."""
+GROUP = 4
+"""Words of a batch that are appended together, as far as they give no cell more than one word of pulses."""
+
+
+class Block(NamedTuple):
+    """The cells of a block, as compiled functions take them; every array holds one number for each lane.
+
+    ``cells`` float32 ``[1 + parameters, lanes]``: weights, then what the law knows of the cells; ``queue`` uint32
+    ``[WORDS, lanes]``; ``filled``: places of the queue that are taken; ``number`` and ``raised``: pulses that each cell
+    has received, and those of them that were up, all int32.
+    """
+
+    cells: Any
+    queue: Any
+    filled: Any
+    number: Any
+    raised: Any
+
+    @staticmethod
+    def empty(parameters: int, lanes: int) -> Block:
+        """Memory for one, all 0; in a form that can be compiled."""
+        return Block(
+            np.zeros((1 + parameters, lanes), np.float32),
+            np.zeros((WORDS, lanes), np.uint32),
+            np.zeros(lanes, np.int32),
+            np.zeros(lanes, np.int32),
+            np.zeros(lanes, np.int32),
+        )
+
+
+def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
+    """Two compiled functions: how many pulses a word of a slice can give a cell at most; and to append some words.
+
+    :param counted: whether words are factors of counts; else they are trains.
+    """
+    import numba
+
+    from ohmgrad.engine.words_cpu import popcount, round_even, where
+
+    u32, i32, most_slots, ones = np.uint32, np.int32, SLOTS, np.uint32(0xFFFFFFFF)
+    inlined = partial(numba.njit, **INLINED)
+
+    def of_trains(line, other, skip):  # type: ignore[no-untyped-def]
+        """How many pulses two words give a cell, and their direction: all ones for up, or 0."""
+        count = popcount(u32(u32(other & line) & u32(0x7FFFFFFF)))
+        return count, u32(i32(other ^ line) >> i32(31))
+
+    def of_counts(line, other, skip):  # type: ignore[no-untyped-def]
+        """The same for two factors; the first ``skip`` pulses belong to words before."""
+        product = line * other
+        count = min(max(i32(round_even(abs(product))) - skip, i32(0)), i32(most_slots))
+        return u32(count), where(product < np.float32(0.0), ones, u32(0))
+
+    pulses = inlined(named(of_counts if counted else of_trains, tag))
+
+    @inlined
+    @partial(named, tag=tag)
+    def demand(word):  # type: ignore[no-untyped-def]
+        if counted:
+            return most_slots if word != np.float32(0.0) else 0
+        return int(popcount(u32(u32(word) & u32(0x7FFFFFFF))))
+
+    @inlined
+    @partial(named, tag=tag)
+    def behind(bits, total, line, other, skip):  # type: ignore[no-untyped-def]
+        """The pulses of one more word behind others, and how many there are now."""
+        count, up = pulses(line, other, skip)
+        new = u32(up & ~u32(ones << count))
+        return u32(bits | u32(new << u32(total & u32(31)))), u32(total + count)
+
+    @inlined
+    @partial(named, tag=tag)
+    def of_group(others, group, lines, lane, skip):  # type: ignore[no-untyped-def]
+        """The pulses that the words of a group give a cell, and how many there are; spelled out, to be vectorised."""
+        a, b, c, d = group
+        bits, total = behind(u32(0), u32(0), lines[0], others[a, lane], skip)
+        bits, total = behind(bits, total, lines[1], others[b, lane], skip)
+        bits, total = behind(bits, total, lines[2], others[c, lane], skip)
+        return behind(bits, total, lines[3], others[d, lane], skip)
+
+    @partial(numba.njit, error_model="numpy", nogil=True)
+    @partial(named, tag=tag)
+    def append(block, span, others, group, lines, skip, least, fullest, most):  # type: ignore[no-untyped-def]
+        """Append the pulses of a group of words; what are the least and the most places taken then?
+
+        :param others: words of the lanes ``[words, lanes]``; :param group: numbers of some of them; :param lines: the
+            words of the slice that meet them; :param skip: see ``of_counts``; :param least, fullest: places taken
+            before; :param most: the most pulses that the group can give a cell, at most 31.
+        """
+        queue, filled = block.queue, block.filled
+        first = min(least >> 5, WORDS - 2)
+        low, high = queue[first], queue[first + 1]
+        least, after = i32(PLACES), i32(0)
+        if fullest + most <= 32 * (first + 2):  # in two words of every queue
+            for lane in range(span):
+                bits, total = of_group(others, group, lines, lane, skip)
+                place = filled[lane]
+                shift = u32(u32(place) & u32(31))
+                begin, end = u32(bits << shift), u32(u32(bits >> u32(1)) >> u32(shift ^ u32(31)))
+                is_low = place < 32 * (first + 1)
+                low[lane] |= where(is_low, begin, u32(0))
+                high[lane] |= where(is_low, end, begin)
+                place = i32(place + i32(total))
+                filled[lane] = place
+                least, after = min(least, place), max(after, place)
+        else:
+            third, fourth = queue[WORDS - 2], queue[WORDS - 1]
+            low, high = queue[0], queue[1]
+            for lane in range(span):
+                bits, total = of_group(others, group, lines, lane, skip)
+                place = filled[lane]
+                shift, word = u32(u32(place) & u32(31)), i32(place >> 5)
+                begin, end = u32(bits << shift), u32(u32(bits >> u32(1)) >> u32(shift ^ u32(31)))
+                low[lane] |= where(word == 0, begin, u32(0))
+                high[lane] |= where(word == 1, begin, where(word == 0, end, u32(0)))
+                third[lane] |= where(word == 2, begin, where(word == 1, end, u32(0)))
+                fourth[lane] |= where(word == 3, begin, where(word == 2, end, u32(0)))
+                place = i32(place + i32(total))
+                filled[lane] = place
+                least, after = min(least, place), max(after, place)
+        return least, after
+
+    return demand, append
