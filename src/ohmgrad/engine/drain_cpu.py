@@ -1,7 +1,7 @@
 """Applies the pulses that wait for the cells of a block, compiled for the processor.
 
-The cells with the most pulses come first, so that those of a chunk of lanes have about equally many: nearly all lanes of
-a vector have a pulse to do in nearly every step. A step is one Philox block, four pulses of each cell: random words,
+The cells with the most pulses come first, so that those of a chunk of lanes have about equally many: nearly all lanes
+of a vector have a pulse to do in nearly every step. A step is one Philox block, four pulses of each cell: random words,
 normal numbers and applications of the law each have a loop over the lanes of a chunk, which the compiler turns into
 vector instructions.
 """
@@ -68,6 +68,7 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
     """
     import numba
 
+    from ohmgrad.engine.hints_cpu import wide_vectors
     from ohmgrad.engine.words_cpu import popcount, where
 
     philox, normal_pair = compile_function(random.philox), compile_function(random.normal_pair)
@@ -93,18 +94,18 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
         ends[:] = 0
         for lane in range(span):
             ends[u32(needs[lane])] += u32(1)
-        count = u32(0)
+        count = 0
         for need in range(len(ends) - 1, 0, -1):
-            count, ends[need] = u32(count + ends[need]), count
+            many, ends[need] = ends[need], u32(count)
+            count += int(many)
         for lane in range(span):
-            need = u32(needs[lane])
-            if need > u32(0):
-                order[ends[need]] = u32(lane)
-                ends[need] += u32(1)
-        chunks = (int(count) + size - 1) // size
-        for place in range(int(count), chunks * size):  # whole chunks; the last lanes have nothing to do
+            kind = needs[lane]
+            if kind > 0:
+                order[ends[u32(kind)]] = u32(lane)
+                ends[u32(kind)] += u32(1)
+        for place in range(count, (count + size - 1) // size * size):  # whole chunks; the last lanes have nothing to do
             order[place] = order[0]
-        return int(count)
+        return count
 
     @inlined
     @partial(named, tag=tag)
@@ -175,6 +176,7 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
 
         :param span: lanes of the block; :param origin: where its random numbers begin, see ``address`` of the replay.
         """
+        wide_vectors()
         weights, used = block.cells[0], (fullest + 31) >> 5
         count = arrange(block, span, desk)
         for begin in range(0, count, size):

@@ -2,8 +2,8 @@
 
 A word of a batch gives most cells no pulse, and others several. If they were applied at once, most lanes of a vector
 would idle. So the directions of a cell's pulses are *appended* to its queue, in order, until some queue may be full.
-The place in the queue is that of the pulse's noise: a cell that has received n pulses begins at n modulo 4, its place in
-the Philox block that its next noise comes from.
+The place in the queue is that of the pulse's noise: a cell that has received n pulses begins at n modulo 4, its place
+in the Philox block that its next noise comes from.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
     """
     import numba
 
+    from ohmgrad.engine.hints_cpu import wide_vectors
     from ohmgrad.engine.words_cpu import popcount, round_even, where
 
     u32, i32, most_slots, ones = np.uint32, np.int32, SLOTS, np.uint32(0xFFFFFFFF)
@@ -104,12 +105,13 @@ def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
     @partial(numba.njit, error_model="numpy", nogil=True)
     @partial(named, tag=tag)
     def append(block, span, others, group, lines, skip, least, fullest, most):  # type: ignore[no-untyped-def]
-        """Append the pulses of a group of words; what are the least and the most places taken then?
+        """Append the pulses of a group of words; gives the least and the most places taken then.
 
         :param others: words of the lanes ``[words, lanes]``; :param group: numbers of some of them; :param lines: the
             words of the slice that meet them; :param skip: see ``of_counts``; :param least, fullest: places taken
             before; :param most: the most pulses that the group can give a cell, at most 31.
         """
+        wide_vectors()
         queue, filled = block.queue, block.filled
         first = min(least >> 5, WORDS - 2)
         low, high = queue[first], queue[first + 1]

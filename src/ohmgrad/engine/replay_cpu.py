@@ -10,7 +10,7 @@ so any number of threads gives the same bits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -106,47 +106,41 @@ def _source(cells: Cells) -> tuple[Source, tuple[Any, ...]]:
     return tuple(value.dtype for value in stored), tuple(value.numpy() for value in arrays)
 
 
-def _adapter(law: Any, order: tuple[int, ...], n_cell: int, source: Source, tag: str) -> Any:
-    """Two functions around scratch memory that holds the parameters of the cells of a block.
-
-    The first is the law as a function of (w, up, noise, scratch, constants, lane); the second fills the memory. A law
-    has any number of parameters; what is done with each is spelled out here, as Numba wants it.
-    """
+def _spelled_out(tag: str, name: str, arguments: str, lines: list[str], **scope: Any) -> Any:
+    """A compiled function of given lines: a law has any number of parameters, and Numba wants each spelled out."""
     import numba
 
-    arguments = [f"scratch[{CHUNK * (k + 1)} + lane]" if k >= 0 else f"constants[{-1 - k}]" for k in order]
-    scope = {"law": law, "uint32": np.uint32, "__name__": __name__}
-    rows = [f"row_{k}[lane]" for k in range(n_cell)]
+    scope |= {"uint32": np.uint32, "__name__": __name__}
+    exec("\n".join([f"def {name}({arguments}):", *(f"    {line}" for line in lines)]), scope)
+    return numba.njit(named(scope[name], tag), **INLINED)
+
+
+def _step(law: Any, order: tuple[int, ...], tag: str) -> Any:
+    """The law as a function of (w, up, noise, cells of a chunk, constants, lane)."""
+    further = (f", cells[{CHUNK * (k + 1)} + lane]" if k >= 0 else f", constants[{-1 - k}]" for k in order)
+    return _spelled_out(
+        tag, "step", "w, up, noise, cells, constants, lane", [f"return law(w, up, noise{''.join(further)})"], law=law
+    )
+
+
+def _load(n_cell: int, source: Source, tag: str) -> Any:
+    """A function that loads the parameters of the cells of a block."""
+    rows, widened = range(n_cell), dict[str, Any]()
+    lines = [f"row_{k} = cells[{k + 1}]" for k in rows]
     if source and callable(source[0]):
-        scope["cell"] = cell_function(*source, tag)
-        loads = [
-            "    _, row, column, row_step, column_step = origin",
-            "    for lane in range(width):",
-            "        n = uint32(lane)",
-            "        values = cell(parameters, uint32(row + uint32(row_step & n)), uint32(column + uint32(column_step & n)))",
-            *(f"        {row} = values[{k}]" for k, row in enumerate(rows)),
-        ]
+        widened["cell"] = cell_function(*source, tag)
+        lines += ["_, row, column, row_step, column_step = origin", "for lane in range(width):", "    n = uint32(lane)"]
+        lines += ["    values = cell(parameters, uint32(row + (row_step & n)), uint32(column + (column_step & n)))"]
+        lines += [f"    row_{k}[lane] = values[{k}]" for k in rows]
     else:
-        loads = []
-        for k, (row, kind) in enumerate(zip(rows, source, strict=True)):
+        for k, kind in enumerate(source):
             value = f"given_{k}[lane]"
             if kind in _WIDENED:
-                scope[f"widened_{k}"] = compile_function(_WIDENED[kind])
+                widened[f"widened_{k}"] = compile_function(_WIDENED[kind])
                 value = f"widened_{k}({value})"
-            loads.append(f"    given_{k} = parameters[{k}][s, first : first + width]")
-            loads.append(f"    for lane in range(width): {row} = {value}")
-    text = "\n".join(
-        [
-            "def step(w, up, noise, scratch, constants, lane):",
-            f"    return law({', '.join(['w', 'up', 'noise', *arguments])})",
-            "def load(parameters, cells, s, first, width, origin):",
-            *(f"    row_{k} = cells[{k + 1}]" for k in range(n_cell)),
-            *loads,
-            "    return",
-        ]
-    )
-    exec(text, scope)
-    return tuple(numba.njit(named(scope[name], tag), **INLINED) for name in ("step", "load"))
+            lines += [f"given_{k} = parameters[{k}][s, first : first + width]"]
+            lines += ["for lane in range(width):", f"    row_{k}[lane] = {value}"]
+    return _spelled_out(tag, "load", "parameters, cells, s, first, width, origin", [*lines, "return"], **widened)
 
 
 @cache
@@ -154,8 +148,12 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
     """The kernel of one law, for trains or for counts."""
     import numba
 
+    from ohmgrad.engine import hints_cpu
+    from ohmgrad.engine.hints_cpu import wide_vectors
+
     tag = fingerprint(function, order, n_cell, noisy, counted, *source)
-    step, load = _adapter(compile_function(function, whole_numbers=True), order, n_cell, source, tag)
+    step = _step(compile_function(function, whole_numbers=True), order, tag)
+    load = _load(n_cell, source, tag)
     normals = compile_function(random.normals)
     start, drain = make_drain(step, noisy, tag)
     demand, append = make_append(counted, tag)
@@ -195,6 +193,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
         event_words, event_ids, resets, values, read, has_write_noise, write_noise, by_column, pulse_stream,
         write_stream, key0, key1,
     ):  # fmt: skip
+        wide_vectors()
         k0, k1 = u32(key0), u32(key1)
         words = slices.shape[1]
         block, desk = new_block(n_cell, BLOCK), new_desk(n_cell, BLOCK)
@@ -268,4 +267,4 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
                     for lane in range(width):
                         seens[lane] = visible[lane]
 
-    return compile_kernel(kernel, __name__, tag, queue_cpu, drain_cpu)
+    return compile_kernel(kernel, __name__, tag, queue_cpu, drain_cpu, hints_cpu)
