@@ -12,8 +12,7 @@ from torch import Tensor
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.exact import ExactUpdates
 from ohmgrad.engine.host import HostModule, value_of
-from ohmgrad.engine.lengths import pulse_lengths
-from ohmgrad.engine.plan import make_lines
+from ohmgrad.engine.plan import plan_lines
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.parameters.enums import PulseType
@@ -84,12 +83,13 @@ class Array(HostModule, ABC):
 
     def plan(self, samples: Samples, up: UpdateParameters, draws: Draws) -> Plan:
         """Everything about samples that does not depend on the weights."""
-        first = value_of(self.samples, draws.asks)
-        self.samples += samples.counted()
+        counter = self._buffers["samples"]  # a dictionary is faster than an attribute of a module
+        assert counter is not None
+        first = value_of(counter, draws.asks)
+        counter.add_(samples.counted())
         if up.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE):
             return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
-        lengths = pulse_lengths(samples.x, samples.d, samples.rates, self.weight_granularity, up, draws.implementation)
-        return make_lines(samples, lengths, up, draws, self.index, first)
+        return plan_lines(samples, self.weight_granularity, up, draws, self.index, first)
 
     @abstractmethod
     def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:
