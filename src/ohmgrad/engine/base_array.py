@@ -89,7 +89,8 @@ class Array(HostModule, ABC):
         counter.add_(samples.counted())
         if up.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE):
             return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
-        return plan_lines(samples, self.weight_granularity, up, draws, self.index, first)
+        granularity, sliced = self.weight_granularity, self.columns_are_slices
+        return plan_lines(samples, granularity, up, draws, self.index, first, sliced)
 
     @abstractmethod
     def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:

@@ -24,9 +24,15 @@ _NO_FLIPS = np.zeros((0, 0), np.bool_)
 
 
 def trains(
-    samples: Samples, granularity: float, up: UpdateParameters, draws: Draws, array: int, first_sample: int
+    samples: Samples,
+    granularity: float,
+    up: UpdateParameters,
+    draws: Draws,
+    array: int,
+    first_sample: int,
+    columns_are_slices: bool,
 ) -> Trains:
-    """See :func:`ohmgrad.engine.plan.plan_lines`."""
+    """See :func:`ohmgrad.engine.plan.plan_lines`; the words of a line of a slice lie together, as the replay wants."""
     settings, longest = lengths.length_settings(granularity, up)
     x, d = samples.x.contiguous(), samples.d.contiguous()
     words = known_words(longest, draws)
@@ -34,7 +40,8 @@ def trains(
         words = words_of(lengths.pulse_lengths(x, d, samples.rates, granularity, up, "cpu").bl)
     n, columns = x.shape
     rows = d.shape[1]
-    of_x, of_d = np.empty((n * words, columns), np.int32), np.empty((n * words, rows), np.int32)
+    of_x = np.empty((columns, n * words) if columns_are_slices else (n * words, columns), np.int32)
+    of_d = np.empty((n * words, rows) if columns_are_slices else (rows, n * words), np.int32)
     share(
         _compiled(),
         n,
@@ -53,15 +60,18 @@ def trains(
         first_sample,
         array,
         draws.key,
+        columns_are_slices,
     )
-    return Trains(torch.from_numpy(of_x), torch.from_numpy(of_d), words, samples.batch, samples.count)
+    x_words, d_words = torch.from_numpy(of_x), torch.from_numpy(of_d)
+    x_words, d_words = (x_words.t(), d_words) if columns_are_slices else (x_words, d_words.t())
+    return Trains(x_words, d_words, words, samples.batch, samples.count)
 
 
 @cache
 def _compiled() -> Any:
     import numba
 
-    length_of, train, space_of = lengths.sample_length(), packing.train_row(), packing.workspace()
+    length_of, train_of, space_of = lengths.sample_length(), packing.train_row(), packing.workspace()
     in_bins, uniform_of = compile_function(quantised), compile_function(cell_uniform)
     tag = fingerprint(lengths, peaks, packing, plan)
     slots_of_word, blocks = packing.SLOTS, packing.BLOCKS
@@ -71,8 +81,9 @@ def _compiled() -> Any:
     of_array = Stream.of(Stream(0), 1)
     u32, single = np.uint32, np.float32
 
-    def side(out, values, scale, flips, bl, n, number, words, width, at_random, streams, key, chances, space):  # type: ignore[no-untyped-def]
+    def side(out, by_line, values, scale, flips, bl, n, number, words, width, at_random, streams, key, memory):  # type: ignore[no-untyped-def]
         """The trains of the lines of one side in one sample."""
+        space, chances, train = memory[0], memory[1][: len(values)], memory[2][: len(values)]
         pulses, rounding = streams
         k0, k1 = u32(key[0]), u32(key[1])
         for line in range(len(values)):
@@ -86,21 +97,26 @@ def _compiled() -> Any:
                 chances[line] = -chances[line] if flips[n, line] else chances[line]
         for word in range(words):
             slots = min(max(bl - slots_of_word * word, 0), slots_of_word)
-            train(out[n * words + word], chances, slots, number, word * blocks, pulses, k0, k1, space)
+            row = train if by_line else out[n * words + word]
+            train_of(row, chances, slots, number, word * blocks, pulses, k0, k1, space)
+            if by_line:
+                for line in range(len(values)):
+                    out[line, n * words + word] = train[line]
 
     fill_side = numba.njit(named(side, tag), error_model="numpy", nogil=True)
 
     def fill(  # type: ignore[no-untyped-def]
-        begin, end, of_x, of_d, x, d, rates, x_flips, d_flips, settings, bin_size, at_random, words, first, array, key
+        begin, end, of_x, of_d, x, d, rates, x_flips, d_flips, settings, bin_size, at_random, words, first, array, key,
+        columns_are_slices,
     ):  # fmt: skip
-        width, space = single(bin_size), space_of()
-        chances = np.empty(max(x.shape[1], d.shape[1]), np.float32)
+        width, longer = single(bin_size), max(x.shape[1], d.shape[1])
+        memory = space_of(), np.empty(longer, np.float32), np.empty(longer, np.int32)
         streams_x = u32(train_x + of_array * array), u32(round_x + of_array * array)
         streams_d = u32(train_d + of_array * array), u32(round_d + of_array * array)
         for n in range(begin, end):
             bl, a, b = length_of(x[n], d[n], rates[n], settings)
             common = bl, n, first + n, words, width, at_random
-            fill_side(of_x, x[n], b, x_flips, *common, streams_x, key, chances, space)
-            fill_side(of_d, d[n], a, d_flips, *common, streams_d, key, chances, space)
+            fill_side(of_x, columns_are_slices, x[n], b, x_flips, *common, streams_x, key, memory)
+            fill_side(of_d, not columns_are_slices, d[n], a, d_flips, *common, streams_d, key, memory)
 
     return compile_kernel(fill, __name__, tag)

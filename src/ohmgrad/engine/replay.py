@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -103,6 +104,7 @@ class Events:
         return Events(self.slices, words, self.resets & chosen, self.numbers)
 
     @staticmethod
+    @cache
     def none(where: torch.device | None = None) -> Events:
         """No reads."""
         empty = torch.zeros(0, dtype=torch.int64, device=where)
@@ -131,6 +133,8 @@ class Cells:
     pulse_stream: int
     write_stream: int
     sampling: Sampling | None = None
+    prepared: Any = None
+    """What an implementation has made of these tensors for the next time."""
 
 
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:

@@ -30,7 +30,7 @@ BLOCKS = 8
 GROUP = 64
 """Lines whose slots the processor settles together, until the last of them is."""
 
-NANOSECONDS = 5.0
+NANOSECONDS = 8.0
 """What the processor needs, about, for one word of one line."""
 
 
@@ -122,7 +122,7 @@ def train_row() -> Any:
             while pending != zero:
                 pending = zero
                 for lane in range(GROUP):
-                    line = word32(word32(first) + word32(lane))
+                    line = word32(word32(first) | word32(lane))  # a group begins at a multiple of its size
                     a, b, c, d = philox(word32(stream), line, word32(number), block, k0, k1)
                     chance, open_, on = remaining[lane], undecided[lane], fires[lane]
                     chance, open_, on = settle(a, chance, open_, on)
@@ -131,7 +131,7 @@ def train_row() -> Any:
                     chance, open_, on = settle(d, chance, open_, on)
                     open_ = open_ if chance != zero else zero  # no number is below 0
                     remaining[lane], undecided[lane], fires[lane] = chance, open_, on
-                    pending |= open_
+                    pending = word32(pending | open_)
                 block = word32(block + one)
             for lane in range(width):
                 on = fires[lane]
