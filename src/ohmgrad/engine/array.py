@@ -16,8 +16,8 @@ from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.drift import Drifter
 from ohmgrad.engine.exact import ExactUpdates, replay_exactly
 from ohmgrad.engine.implicit import GREATEST, LEAST
+from ohmgrad.engine.kept import Kept, places_of
 from ohmgrad.engine.operations import choose_columns, fresh_noise
-from ohmgrad.engine.kept import Kept, place
 from ohmgrad.engine.plan import Lines
 from ohmgrad.engine.replay import Cells, Events, bind_law, replay
 from ohmgrad.engine.samples import Plan
@@ -80,7 +80,7 @@ class CellArray(CellParameters):
 
     def visible(self) -> Tensor:
         """See :meth:`Array.visible`."""
-        return self.weight
+        return self.known("weight")
 
     @property
     def weight_granularity(self) -> float:
@@ -115,7 +115,7 @@ class CellArray(CellParameters):
     def _replay_pulses(self, lines: Lines, events: Events, draws: Draws) -> Tensor:
         slices, lanes = (lines.x, lines.d) if self.columns_are_slices else (lines.d, lines.x)
         cells = self._seen_by(draws)
-        if len(events.slices) and lines.words_per_sample > 1:
+        if lines.words_per_sample > 1:
             events = replace(events, words=events.words * lines.words_per_sample)
         return replay(cells, slices.t(), lanes, lines.skips(), events, draws)
 
@@ -123,7 +123,7 @@ class CellArray(CellParameters):
         """The cells as a replay sees them: the same object, as long as nothing is another than it was."""
         device, tensors = self.device_config, self._buffers  # a dictionary is faster than an attribute of a module
         noises = device.is_noisy, device.write_noise
-        places = [place(tensors[name]) for name in self.kernel_buffers]
+        places = places_of([tensors[name] for name in self.kernel_buffers])
         origin = tensors["cells_origin"]
         key = draws.implementation, noises, places, None if origin is None else int(origin[0])
         return self._kept.of(key, lambda: self._laid_out_for(draws, *noises))

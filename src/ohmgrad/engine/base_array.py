@@ -12,7 +12,7 @@ from torch import Tensor
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.exact import ExactUpdates
 from ohmgrad.engine.host import HostModule, value_of
-from ohmgrad.engine.plan import plan_lines
+from ohmgrad.engine.plan import EXACT, plan_lines
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.parameters.enums import PulseType
@@ -83,11 +83,10 @@ class Array(HostModule, ABC):
 
     def plan(self, samples: Samples, up: UpdateParameters, draws: Draws) -> Plan:
         """Everything about samples that does not depend on the weights."""
-        counter = self._buffers["samples"]  # a dictionary is faster than an attribute of a module
-        assert counter is not None
+        counter = self.known("samples")
         first = value_of(counter, draws.asks)
         counter.add_(samples.counted())
-        if up.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE):
+        if up.pulse_type in EXACT:
             return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
         granularity, sliced = self.weight_granularity, self.columns_are_slices
         return plan_lines(samples, granularity, up, draws, self.index, first, sliced)

@@ -29,8 +29,11 @@ def row_peaks(values: Tensor, implementation: Implementation) -> Tensor:
 
 
 def all_finite(values: Tensor) -> bool:
-    """Whether all numbers, float32 in the processor's memory, are finite."""
-    return bool(_is_finite()(values.contiguous().view(-1).numpy()))
+    """Whether all numbers are finite."""
+    if values.dtype != torch.float32 or not values.is_cpu:
+        return bool(torch.isfinite(values).all())
+    rows = values if values.ndim == 2 else values.reshape(1, -1)
+    return bool(_is_finite()(rows.contiguous().numpy()))
 
 
 @cache
@@ -65,6 +68,6 @@ def _is_finite() -> Any:
     peak = row_peak()
 
     def is_finite(values):  # type: ignore[no-untyped-def]
-        return peak(values) < np.float32(np.inf)
+        return peak(values.reshape(values.size)) < np.float32(np.inf)
 
     return compile_kernel(is_finite, __name__)

@@ -26,6 +26,9 @@ from ohmgrad.words import absolute, maximum, round_even, where
 STOCHASTIC = (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED)
 """The types that draw trains."""
 
+EXACT = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
+"""The types without pulses."""
+
 _SIGN_BIT = -(1 << 31)
 _SLOT_BITS = (1 << 31) - 1
 

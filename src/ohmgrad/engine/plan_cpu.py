@@ -90,7 +90,9 @@ def _compiled() -> Any:
             chances[line] = values[line] * scale
         if width > single(0.0):
             for line in range(len(values)):
-                uniform = uniform_of(u32(rounding), u32(number), u32(line), u32(0), k0, k1) if at_random else single(0.0)
+                uniform = (
+                    uniform_of(u32(rounding), u32(number), u32(line), u32(0), k0, k1) if at_random else single(0.0)
+                )
                 chances[line] = in_bins(chances[line], width, uniform, at_random)
         if len(flips) > 0:
             for line in range(len(values)):
