@@ -120,12 +120,13 @@ class CellArray(CellParameters):
         return replay(cells, slices.t(), lanes, lines.skips(), events, draws)
 
     def _seen_by(self, draws: Draws) -> Cells:
-        """The cells as a replay sees them: the same object, as long as nothing is another than it was."""
-        device, tensors = self.device_config, self._buffers  # a dictionary is faster than an attribute of a module
-        noises = device.is_noisy, device.write_noise
-        places = places_of([tensors[name] for name in self.kernel_buffers])
-        origin = tensors["cells_origin"]
-        key = draws.implementation, noises, places, None if origin is None else int(origin[0])
+        """The cells as a replay sees them: compiled for the processor, the same object as long as nothing changes."""
+        noises = self.device_config.is_noisy, self.device_config.write_noise
+        if draws.implementation != "cpu":
+            return self._laid_out_for(draws, *noises)
+        tensors = self._buffers  # a dictionary is faster than an attribute of a module
+        places, origin = places_of([tensors[name] for name in self.kernel_buffers]), tensors["cells_origin"]
+        key = noises, places, None if origin is None else int(origin[0])
         return self._kept.of(key, lambda: self._laid_out_for(draws, *noises))
 
     def _laid_out_for(self, draws: Draws, noisy: bool, write_noise: float) -> Cells:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -78,7 +79,7 @@ class Array(HostModule, ABC):
         :returns: the slices that were read, ``[E, lanes]``.
         """
         if events is None:
-            events = Events.none(samples.x.device)
+            events = _no_events() if draws.implementation == "cpu" else Events.none(samples.x.device)
         return self.replay(self.plan(samples, up, draws), events, draws)
 
     def plan(self, samples: Samples, up: UpdateParameters, draws: Draws) -> Plan:
@@ -120,6 +121,12 @@ class Array(HostModule, ABC):
     @abstractmethod
     def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
         """Reset cells of some columns, each with a probability."""
+
+
+@cache
+def _no_events() -> Events:
+    """Those of an update without reads, in the processor's memory: always the same."""
+    return Events.none()
 
 
 def hidden_of(arrays: Iterable[Array]) -> OrderedDict[str, Tensor]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -104,7 +103,6 @@ class Events:
         return Events(self.slices, words, self.resets & chosen, self.numbers)
 
     @staticmethod
-    @cache
     def none(where: torch.device | None = None) -> Events:
         """No reads."""
         empty = torch.zeros(0, dtype=torch.int64, device=where)
