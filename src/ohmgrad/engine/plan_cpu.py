@@ -62,9 +62,8 @@ def trains(
         draws.key,
         columns_are_slices,
     )
-    x_words, d_words = torch.from_numpy(of_x), torch.from_numpy(of_d)
-    x_words, d_words = (x_words.t(), d_words) if columns_are_slices else (x_words, d_words.t())
-    return Trains(x_words, d_words, words, samples.batch, samples.count)
+    by_word = (of_x.T, of_d) if columns_are_slices else (of_x, of_d.T)
+    return Trains(torch.from_numpy(by_word[0]), torch.from_numpy(by_word[1]), words, samples.batch, samples.count)
 
 
 @cache
@@ -73,12 +72,11 @@ def _compiled() -> Any:
 
     length_of, train_of, space_of = lengths.sample_length(), packing.train_row(), packing.workspace()
     in_bins, uniform_of = compile_function(quantised), compile_function(cell_uniform)
-    tag = fingerprint(lengths, peaks, packing, plan)
     slots_of_word, blocks = packing.SLOTS, packing.BLOCKS
-    train_x, train_d, round_x, round_d = (
-        stream.of(0) for stream in (Stream.TRAIN_X, Stream.TRAIN_D, Stream.ROUND_X, Stream.ROUND_D)
-    )
-    of_array = Stream.of(Stream(0), 1)
+    streams = [stream.of(0) for stream in (Stream.TRAIN_X, Stream.TRAIN_D, Stream.ROUND_X, Stream.ROUND_D)]
+    train_x, train_d, round_x, round_d = streams
+    next_array = Stream.TRAIN_X.of(1) - train_x
+    tag = fingerprint(lengths, peaks, packing, plan, streams, next_array)
     u32, single = np.uint32, np.float32
 
     def side(out, by_line, values, scale, flips, bl, n, number, words, width, at_random, streams, key, memory):  # type: ignore[no-untyped-def]
@@ -113,8 +111,8 @@ def _compiled() -> Any:
     ):  # fmt: skip
         width, longer = single(bin_size), max(x.shape[1], d.shape[1])
         memory = space_of(), np.empty(longer, np.float32), np.empty(longer, np.int32)
-        streams_x = u32(train_x + of_array * array), u32(round_x + of_array * array)
-        streams_d = u32(train_d + of_array * array), u32(round_d + of_array * array)
+        streams_x = u32(train_x + next_array * array), u32(round_x + next_array * array)
+        streams_d = u32(train_d + next_array * array), u32(round_d + next_array * array)
         for n in range(begin, end):
             bl, a, b = length_of(x[n], d[n], rates[n], settings)
             common = bl, n, first + n, words, width, at_random
