@@ -30,6 +30,7 @@ from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.implementation import choose
 from ohmgrad.engine.management import check_io, new_average
 from ohmgrad.engine.mvm import mvm
+from ohmgrad.engine.peaks import all_finite
 from ohmgrad.engine.periphery import Direction, Periphery, is_ideal
 from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.engine.site import Site
@@ -131,14 +132,15 @@ class AnalogTile(HostModule):
         """
         self.check(wait=False)
         x, d = self._with_bias(self._rows(x, self.in_size, "input")), self._rows(d, self.out_size, "gradient")
-        if len(x) != len(d):
+        if x.shape[0] != d.shape[0]:
             raise TileError(f"{self.label}: {len(x)} inputs but {len(d)} gradients. Give one gradient for each input.")
         if self._notices_late(x):
             sound = self._watch.note(input=x, gradient=d)
             x, d = torch.where(sound, x, 0.0), torch.where(sound, d, 0.0)
         rate = self.get_learning_rate()
-        if len(x) and rate > 0.0:
-            self.rule.update(x, d, rate, self.rpu_config.update, self._draws(x.device))
+        if x.shape[0] and rate > 0.0:
+            rule: Rule = self._modules["rule"]  # type: ignore[assignment]
+            rule.update(x, d, rate, self.rpu_config.update, self._draws(x.device))
             self._show()
 
     def get_weights(self) -> Tensor:
@@ -164,7 +166,7 @@ class AnalogTile(HostModule):
 
     def get_learning_rate(self) -> float:
         r"""The learning rate :math:`\lambda` of :meth:`update`."""
-        return float(self.learning_rate)
+        return float(self.known("learning_rate"))
 
     def set_learning_rate(self, rate: float) -> None:
         r"""Set the learning rate :math:`\lambda`; 0 makes :meth:`update` do nothing.
@@ -343,6 +345,13 @@ class AnalogTile(HostModule):
         return memory_of(self, self.weight)
 
     @property
+    def _shown(self) -> AnalogWeight:
+        """The visible weight, faster than as an attribute, which a module searches for in many places."""
+        weight = self._parameters["weight"]
+        assert weight is not None
+        return weight  # type: ignore[return-value]
+
+    @property
     def label(self) -> str:
         """What errors call this tile: its name in the model if the optimizer knows it, and its size."""
         size = f"{self.in_size} inputs, {self.out_size} outputs"
@@ -355,8 +364,8 @@ class AnalogTile(HostModule):
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _draws(self, where: torch.device | None = None) -> Draws:
-        where = self.weight.device if where is None else where
-        return Draws(int(self.seed), choose(self.rpu_config.runtime.implementation, where))
+        where = self._shown.device if where is None else where
+        return Draws(int(self.known("seed")), choose(self.rpu_config.runtime.implementation, where))
 
     def _vector_cell(self) -> VectorArray | None:
         """The array whose devices take turns, if there is one."""
@@ -365,10 +374,11 @@ class AnalogTile(HostModule):
 
     def _show(self) -> None:
         """Let the visible weight be what the rule says it is."""
-        weights = self.rule.visible()
-        if weights.is_meta != self.weight.is_meta:  # a parameter cannot change into one without memory, nor back
+        rule: Rule = self._modules["rule"]  # type: ignore[assignment]
+        weights = rule.visible()
+        if weights.is_meta != self._shown.is_meta:  # a parameter cannot change into one without memory, nor back
             self.weight = AnalogWeight(weights, self.weight.requires_grad)
-        self.weight.show(weights, self)
+        self._shown.show(weights, self)
 
     @torch.no_grad()
     def _set_periphery(self, periphery: Periphery, values: dict[str, Tensor]) -> None:
@@ -378,17 +388,17 @@ class AnalogTile(HostModule):
 
     def _finite(self, values: Tensor, what: str, came_in: torch.dtype = torch.float32) -> None:
         """Raise at once, if numbers that came in some type are not finite."""
-        if not values.is_meta and not torch.isfinite(values).all():
+        if not values.is_meta and not all_finite(values):
             found = complaint(what, bool(torch.isnan(values).any()), came_in)
             raise TileError(f"{self.label}: {found}. Look for its cause before this layer.")
 
     def _notices_late(self, values: Tensor) -> bool:
         """Whether nothing waits to know if numbers are finite: they are on a GPU, or treated as if they were."""
-        return values.device.type != "cpu" or self.rpu_config.runtime.implementation == "gpu"
+        return not values.is_cpu or self.rpu_config.runtime.implementation == "gpu"
 
     def _rows(self, values: Tensor, width: int, what: str) -> Tensor:
         """Checked ``[n, width]`` float32; where numbers that are not finite are noticed late, they may be in it."""
-        if not isinstance(values, Tensor):
+        if type(values) is not Tensor and not isinstance(values, Tensor):  # the first is fast
             raise TileError(f"{self.label}: the {what} is a {type(values).__name__}. Give a tensor.")
         if values.ndim == 0 or values.shape[-1] != width:
             raise TileError(
@@ -396,12 +406,13 @@ class AnalogTile(HostModule):
             )
         if not values.is_floating_point():
             raise TileError(f"{self.label}: the {what} is of type {values.dtype}. Give floating-point numbers.")
-        if values.device != self.weight.device:
+        if values.device != self._shown.device:
             raise TileError(
                 f"{self.label}: the {what} is on {values.device}, the cells are on {self.weight.device}."
                 " Move one of them."
             )
-        rows = values.detach().reshape(-1, width).float()
+        rows = values.detach()
+        rows = (rows if rows.ndim == 2 else rows.reshape(-1, width)).float()
         if self._notices_late(rows):
             self._watch.types[what] = values.dtype
         else:

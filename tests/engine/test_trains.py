@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.lengths import Lengths
-from ohmgrad.engine.plan import Trains, make_lines
+from ohmgrad.engine.plan import Trains, make_lines, plan_lines
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.update import UpdateParameters
 
+UNMANAGED = {"update_management": False, "update_bl_management": False}
 ALL = pytest.mark.parametrize("implementation", ["reference", "cpu", "gpu"])
 
 
@@ -104,6 +105,27 @@ def test_all_implementations_draw_the_same_trains(lines: int, words: int) -> Non
     for other in others:
         assert first.dtype == other.dtype == torch.int32
         assert torch.equal(first, other)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("lengths", [{}, {"desired_bl": 100}, UNMANAGED | {"fixed_bl": False}, UNMANAGED])
+@pytest.mark.parametrize("bins", [{}, {"res": 0.1}, {"res": 0.1, "sto_round": True}, {"res": 37.0, "sto_round": True}])
+def test_the_plan_of_the_processor_is_that_of_the_reference(bins: dict, lengths: dict, flipped: bool) -> None:
+    generator = torch.Generator().manual_seed(3)
+    x, d = torch.randn(9, 63, generator=generator), torch.randn(9, 130, generator=generator)
+    x[3], x[4, 0], d[5] = 0.0, -0.0, 0.0
+    rates = 0.1 * torch.rand(9, dtype=torch.float64, generator=generator)
+    rates[6] = 0.0
+    signs = (torch.rand(9, n, generator=generator) < 0.5 if flipped else None for n in (63, 130))
+    samples, up = Samples(x, d, rates, *signs, 9), UpdateParameters(**bins, **lengths)
+    first, *others = (
+        plan_lines(samples, 0.001, up, Draws(2**62 + 9, implementation), 3, 2**32 - 4, sliced)
+        for implementation, sliced in (("reference", False), ("cpu", False), ("cpu", True))
+    )
+    for other in others:
+        assert first.words_per_sample == other.words_per_sample
+        assert torch.equal(first.x, other.x)
+        assert torch.equal(first.d, other.d)
 
 
 @ALL

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pydantic import Field, field_validator
@@ -178,7 +178,8 @@ class SingleArrayRule(Rule):
     @property
     def array(self) -> Array:
         """The array."""
-        return self.all_arrays()[0]
+        arrays: Any = self._modules["arrays"]  # asked for in every step, this is the fast way
+        return cast(Array, arrays._modules["0"])
 
     def visible(self) -> Tensor:
         """The weight of the array."""

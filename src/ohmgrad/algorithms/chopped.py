@@ -15,7 +15,7 @@ from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.averages import running_average
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.lengths import row_peaks
+from ohmgrad.engine.peaks import row_peaks
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
 from ohmgrad.words import where

@@ -13,8 +13,8 @@ from ohmgrad.algorithms.schedule import period_in_vectors, transfer_times
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.host import refuse_capture
-from ohmgrad.engine.lengths import row_peaks
 from ohmgrad.engine.outer import add_outer_products
+from ohmgrad.engine.peaks import row_peaks
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters

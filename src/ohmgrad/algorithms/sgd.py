@@ -29,7 +29,7 @@ class PulsedSGD(SingleArrayRule):
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
         """See :meth:`Rule.update`."""
-        rates = torch.full((len(x),), rate, dtype=torch.float64, device=x.device)
+        rates = torch.full(x.shape[:1], rate, dtype=torch.float64, device=x.device)
         self.array.update(Samples.of(x, d, rates), up, draws)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.drift import Drifter
 from ohmgrad.engine.exact import ExactUpdates, replay_exactly
 from ohmgrad.engine.implicit import GREATEST, LEAST
+from ohmgrad.engine.kept import Kept, places_of
 from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.engine.plan import Lines
 from ohmgrad.engine.replay import Cells, Events, bind_law, replay
@@ -59,6 +61,7 @@ class CellArray(CellParameters):
     def __init__(self, device: PulsedDevice, site: Site, cells: dict[str, Tensor] | None = None) -> None:
         super().__init__(device, site, cells)
         self.law = bind_law(device, self.parameter_names)
+        self._kept: Kept[Cells] = Kept()
         zeros = torch.zeros(site.shape, dtype=torch.float32)
         self.register_buffer("weight", self._laid_out(zeros))
         self.register_buffer("persistent_weights", self._laid_out(zeros) if device.write_noise > 0.0 else None)
@@ -77,7 +80,7 @@ class CellArray(CellParameters):
 
     def visible(self) -> Tensor:
         """See :meth:`Array.visible`."""
-        return self.weight
+        return self.known("weight")
 
     @property
     def weight_granularity(self) -> float:
@@ -111,11 +114,27 @@ class CellArray(CellParameters):
 
     def _replay_pulses(self, lines: Lines, events: Events, draws: Draws) -> Tensor:
         slices, lanes = (lines.x, lines.d) if self.columns_are_slices else (lines.d, lines.x)
+        cells = self._seen_by(draws)
+        if lines.words_per_sample > 1:
+            events = replace(events, words=events.words * lines.words_per_sample)
+        return replay(cells, slices.t(), lanes, lines.skips(), events, draws)
+
+    def _seen_by(self, draws: Draws) -> Cells:
+        """The cells as a replay sees them: compiled for the processor, the same object as long as nothing changes."""
+        noises = self.device_config.is_noisy, self.device_config.write_noise
+        if draws.implementation != "cpu":
+            return self._laid_out_for(draws, *noises)
+        tensors = self._buffers  # a dictionary is faster than an attribute of a module
+        places, origin = places_of([tensors[name] for name in self.kernel_buffers]), tensors["cells_origin"]
+        key = noises, places, None if origin is None else int(origin[0])
+        return self._kept.of(key, lambda: self._laid_out_for(draws, *noises))
+
+    def _laid_out_for(self, draws: Draws, noisy: bool, write_noise: float) -> Cells:
         for name in self.kernel_buffers:  # a module may be loaded with tensors of another layout
-            tensor = self._buffers[name]  # a dictionary is faster than an attribute of a module
+            tensor = self._buffers[name]
             if tensor is not None and not self.by_slice(tensor).is_contiguous():
                 self._buffers[name] = self._laid_out(tensor)
-        cells = Cells(
+        return Cells(
             state=self.by_slice(self.state),
             apparent=None if self.persistent_weights is None else self.by_slice(self.weight),
             pulses=self.by_slice(self.pulses),
@@ -125,14 +144,17 @@ class CellArray(CellParameters):
             ),
             sampling=self.sampling(self.law.cell, draws),
             law=self.law,
-            noisy=self.device_config.is_noisy,
-            write_noise=self.device_config.write_noise,
+            noisy=noisy,
+            write_noise=write_noise,
             columns_are_slices=self.columns_are_slices,
             pulse_stream=Stream.PULSE.of(self.index),
             write_stream=Stream.WRITE.of(self.index),
         )
-        in_words = replace(events, words=events.words * lines.words_per_sample)
-        return replay(cells, slices.t(), lanes, lines.skips(), in_words, draws)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> CellArray:
+        self._kept.forget()  # it holds the memory that the tensors may leave
+        super()._apply(fn, recurse)
+        return self
 
     def pulse_counts(self) -> PulseCounts:
         """What the cells have received since they were made."""

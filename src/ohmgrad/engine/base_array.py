@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -12,8 +13,7 @@ from torch import Tensor
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.exact import ExactUpdates
 from ohmgrad.engine.host import HostModule, value_of
-from ohmgrad.engine.lengths import pulse_lengths
-from ohmgrad.engine.plan import make_lines
+from ohmgrad.engine.plan import EXACT, plan_lines
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.parameters.enums import PulseType
@@ -79,17 +79,18 @@ class Array(HostModule, ABC):
         :returns: the slices that were read, ``[E, lanes]``.
         """
         if events is None:
-            events = Events.none(samples.x.device)
+            events = _no_events() if draws.implementation == "cpu" else Events.none(samples.x.device)
         return self.replay(self.plan(samples, up, draws), events, draws)
 
     def plan(self, samples: Samples, up: UpdateParameters, draws: Draws) -> Plan:
         """Everything about samples that does not depend on the weights."""
-        first = value_of(self.samples, draws.asks)
-        self.samples += samples.counted()
-        if up.pulse_type in (PulseType.NONE, PulseType.NONE_WITH_DEVICE):
+        counter = self.known("samples")
+        first = value_of(counter, draws.asks)
+        counter.add_(samples.counted())
+        if up.pulse_type in EXACT:
             return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
-        lengths = pulse_lengths(samples.x, samples.d, samples.rates, self.weight_granularity, up, draws.implementation)
-        return make_lines(samples, lengths, up, draws, self.index, first)
+        granularity, sliced = self.weight_granularity, self.columns_are_slices
+        return plan_lines(samples, granularity, up, draws, self.index, first, sliced)
 
     @abstractmethod
     def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:
@@ -120,6 +121,12 @@ class Array(HostModule, ABC):
     @abstractmethod
     def reset_columns(self, columns: Tensor, probability: float, draws: Draws) -> None:
         """Reset cells of some columns, each with a probability."""
+
+
+@cache
+def _no_events() -> Events:
+    """Those of an update without reads, in the processor's memory: always the same."""
+    return Events.none()
 
 
 def hidden_of(arrays: Iterable[Array]) -> OrderedDict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ohmgrad.engine import peaks
 from ohmgrad.engine.compiler import compile_function
+from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.implementation import Implementation
 from ohmgrad.engine.kernel_cache import compile_kernel
+from ohmgrad.engine.peaks import row_peak, row_peaks
 from ohmgrad.parameters.update import UpdateParameters
 from ohmgrad.words import double, floor, maximum, minimum, single, sqrt, where
 
@@ -31,6 +35,10 @@ class Lengths:
     a: Tensor
     b: Tensor
     longest: int = 0
+
+
+Settings = tuple[float, float, float, bool, bool, bool]
+"""The arguments of :func:`train_length` that are the same for all samples."""
 
 
 def train_length(top_x, top_d, rate, granularity, longest, grad_scale, managed, bl_managed, lengthens):  # type: ignore[no-untyped-def]
@@ -69,6 +77,13 @@ def _ceil(a):  # type: ignore[no-untyped-def]
     return -floor(-a)
 
 
+def length_settings(granularity: float, up: UpdateParameters) -> tuple[Settings, int]:
+    """The settings of an update, and the ``longest`` of :class:`Lengths`."""
+    managed, bl_managed, most = up.update_management, up.update_bl_management, up.desired_bl
+    lengthens = not (up.fixed_bl or bl_managed)
+    return (granularity, float(most), up.um_grad_scale, managed, bl_managed, lengthens), 0 if lengthens else most
+
+
 def pulse_lengths(
     x: Tensor,
     d: Tensor,
@@ -82,10 +97,7 @@ def pulse_lengths(
     :param x: ``[n, in]``; :param d: ``[n, out]``; :param rate: learning rate of every sample, float64 ``[n]``, not
         negative; :param granularity: g of the device that is pulsed.
     """
-    managed, bl_managed = up.update_management, up.update_bl_management
-    lengthens = not (up.fixed_bl or bl_managed)
-    longest = 0 if lengthens else up.desired_bl
-    settings = (granularity, float(up.desired_bl), up.um_grad_scale, managed, bl_managed, lengthens)
+    settings, longest = length_settings(granularity, up)
     if implementation == "gpu":
         from ohmgrad.engine.plan_gpu import pulse_lengths as on_gpu
 
@@ -93,7 +105,7 @@ def pulse_lengths(
     if implementation == "cpu":
         out = torch.empty(len(x), dtype=torch.int64), torch.empty(len(x)), torch.empty(len(x))
         arrays = [tensor.contiguous().numpy() for tensor in (*out, x, d, rate)]
-        _compiled()(*arrays, *settings)
+        _compiled()(*arrays, settings)
         return Lengths(*out, longest)
     top_x, top_d = (row_peaks(values, implementation).double() for values in (x, d))
     bl, a, b = train_length(top_x, top_d, rate, *settings)
@@ -101,31 +113,26 @@ def pulse_lengths(
 
 
 @cache
+def sample_length() -> Any:
+    """The compiled form for one sample: a function of its rows of x and d, its rate and the settings."""
+    import numba
+
+    length, peak = compile_function(train_length), row_peak()
+
+    def of_sample(x, d, rate, settings):  # type: ignore[no-untyped-def]
+        slots, scale_d, scale_x = length(np.float64(peak(x)), np.float64(peak(d)), rate, *settings)
+        return np.int64(slots), np.float32(scale_d), np.float32(scale_x)
+
+    tag = fingerprint(sys.modules[__name__], peaks)
+    return numba.njit(named(of_sample, tag), error_model="numpy", nogil=True)
+
+
+@cache
 def _compiled() -> Any:
-    length = compile_function(train_length)
+    length = sample_length()
 
-    def fill(bl, a, b, x, d, rate, granularity, longest, grad_scale, managed, bl_managed, lengthens):  # type: ignore[no-untyped-def]
+    def fill(bl, a, b, x, d, rate, settings):  # type: ignore[no-untyped-def]
         for n in range(len(x)):
-            top_x, top_d = np.float32(0.0), np.float32(0.0)
-            for j in range(x.shape[1]):
-                top_x = max(top_x, abs(x[n, j]))
-            for i in range(d.shape[1]):
-                top_d = max(top_d, abs(d[n, i]))
-            slots, scale_d, scale_x = length(
-                np.float64(top_x), np.float64(top_d), rate[n], granularity, longest, grad_scale, managed, bl_managed,
-                lengthens,
-            )  # fmt: skip
-            bl[n], a[n], b[n] = np.int64(slots), np.float32(scale_d), np.float32(scale_x)
+            bl[n], a[n], b[n] = length(x[n], d[n], rate[n], settings)
 
-    return compile_kernel(fill, __name__)
-
-
-def row_peaks(values: Tensor, implementation: Implementation) -> Tensor:
-    """Largest magnitude of every row, ``[n]``.
-
-    On the processor by NumPy: after a parallel reduction torch's threads spin for milliseconds on the cores that the
-    kernels need next.
-    """
-    if implementation == "gpu" or values.device.type != "cpu":
-        return values.abs().amax(1)
-    return torch.from_numpy(np.abs(values.numpy()).max(1))
+    return compile_kernel(fill, __name__, peaks)

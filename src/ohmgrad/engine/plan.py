@@ -15,11 +15,19 @@ from torch import Tensor
 
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.host import Count
-from ohmgrad.engine.lengths import Lengths, row_peaks
+from ohmgrad.engine.lengths import Lengths, pulse_lengths
+from ohmgrad.engine.peaks import row_peaks
 from ohmgrad.engine.samples import Plan, Samples
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.enums import PulseType
 from ohmgrad.parameters.update import UpdateParameters
+from ohmgrad.words import absolute, maximum, round_even, where
+
+STOCHASTIC = (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED)
+"""The types that draw trains."""
+
+EXACT = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
+"""The types without pulses."""
 
 _SIGN_BIT = -(1 << 31)
 _SLOT_BITS = (1 << 31) - 1
@@ -108,19 +116,16 @@ class Counts(Lines):
         return replace(self, x=x, d=d, words_per_sample=2 * self.words_per_sample)
 
 
-def _resolution(res: float) -> float:
-    """Bin width of the probabilities; a value above 1 is a number of steps."""
+def bin_width(res: float) -> float:
+    """Bin width of the probabilities, 0 if they are continuous; a value above 1 is a number of steps."""
     return 1.0 / res if res > 1.0 else max(res, 0.0)
 
 
-def _quantised(chances: Tensor, res: float, uniform: Tensor | None) -> Tensor:
-    """In whole bins, if there is a resolution; the sign is kept."""
-    width = _resolution(res)
-    if width == 0.0:
-        return chances
-    bins = chances.abs() / width
-    whole = torch.round(bins if uniform is None else bins + uniform - 0.5)
-    return torch.copysign(whole.clamp(min=0.0) * width, chances)
+def quantised(chance, width, uniform, at_random):  # type: ignore[no-untyped-def]
+    """A probability in whole bins, with its sign: the nearest, or one of the two beside it, at random."""
+    bins = absolute(chance) / width
+    whole = maximum(round_even(where(at_random, bins + uniform - 0.5, bins)), 0.0) * width
+    return where(chance < 0.0, -whole, whole)
 
 
 @dataclass
@@ -146,12 +151,33 @@ def _sides(
         (samples.x, lengths.b, samples.x_signs, up.x_res_implicit, Stream.TRAIN_X, Stream.ROUND_X),
         (samples.d, lengths.a, samples.d_signs, up.d_res_implicit, Stream.TRAIN_D, Stream.ROUND_D),
     ):
-        res = res if implicit else up.res
-        uniform = None
-        if up.sto_round and res > 0.0:
-            uniform = draws.uniform(rounding.of(array), numbers, values.shape[1])
-        sides.append(_Side(_quantised(values * scale[:, None], res, uniform), flips, train.of(array)))
+        chances, width = values * scale[:, None], bin_width(res if implicit else up.res)
+        if width > 0.0:
+            uniform = draws.uniform(rounding.of(array), numbers, values.shape[1]) if up.sto_round else 0.0
+            chances = quantised(chances, width, uniform, up.sto_round)
+        sides.append(_Side(chances, flips, train.of(array)))
     return sides[0], sides[1]
+
+
+def plan_lines(
+    samples: Samples,
+    granularity: float,
+    up: UpdateParameters,
+    draws: Draws,
+    array: int,
+    first_sample: Count,
+    columns_are_slices: bool,
+) -> Lines:
+    """The lines of a batch from the start; see :func:`pulse_lengths` and :func:`make_lines`.
+
+    :param columns_are_slices: how the array is seen that will replay them: it has a say in how they lie in memory.
+    """
+    if draws.implementation == "cpu" and up.pulse_type in STOCHASTIC:
+        from ohmgrad.engine.plan_cpu import trains
+
+        return trains(samples, granularity, up, draws, array, int(first_sample), columns_are_slices)
+    lengths = pulse_lengths(samples.x, samples.d, samples.rates, granularity, up, draws.implementation)
+    return make_lines(samples, lengths, up, draws, array, first_sample)
 
 
 def make_lines(
@@ -170,8 +196,8 @@ def make_lines(
     """
     numbers = first_sample + torch.arange(len(samples), device=samples.x.device)
     x, d = _sides(samples, lengths, up, draws, array, numbers)
-    if up.pulse_type in (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED):
-        words = _known_words(lengths, draws) or _words(lengths.bl)
+    if up.pulse_type in STOCHASTIC:
+        words = known_words(lengths.longest, draws) or words_of(lengths.bl)
         packed = [pack(side.signed(side.chances), lengths.bl, words, draws, side.train, numbers) for side in (x, d)]
         return Trains(packed[0], packed[1], words, samples.batch, samples.count)
     bl = lengths.bl.float()[:, None]
@@ -180,18 +206,21 @@ def make_lines(
         of_d = torch.clamp(torch.round(bl * d.chances), -bl, bl) / bl.clamp(min=1.0)
     else:
         of_x, of_d = x.chances.clamp(-1.0, 1.0), bl * d.chances.clamp(-1.0, 1.0)
-    words = _known_words(lengths, draws) or _words(
+    words = known_words(lengths.longest, draws) or words_of(
         torch.round(row_peaks(of_x, draws.implementation) * row_peaks(of_d, draws.implementation))
     )
     factors = [side.signed(values).repeat_interleave(words, 0) for side, values in ((x, of_x), (d, of_d))]
     return Counts(factors[0], factors[1], words, samples.batch, samples.count, words)
 
 
-def _known_words(lengths: Lengths, draws: Draws) -> int:
-    """Words of every sample, if that can be known without asking; 0: it cannot, or asking is free and may save some."""
-    return -(-lengths.longest // SLOTS) if lengths.longest <= SLOTS or not draws.asks else 0
+def known_words(longest: int, draws: Draws) -> int:
+    """Words of every sample, if that can be known without asking; 0: it cannot, or asking is free and may save some.
+
+    :param longest: as in :class:`Lengths`.
+    """
+    return -(-longest // SLOTS) if longest <= SLOTS or not draws.asks else 0
 
 
-def _words(most: Tensor) -> int:
+def words_of(most: Tensor) -> int:
     """Words of every sample; ``most``: the longest train or the greatest count of each, ``[n]``."""
     return max(1, -(-int(most.max()) // SLOTS)) if len(most) else 1

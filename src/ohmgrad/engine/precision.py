@@ -12,7 +12,7 @@ from torch import Tensor
 
 class _HasWeight(Protocol):
     @property
-    def weight(self) -> Tensor: ...
+    def _shown(self) -> Tensor: ...
 
 
 P = ParamSpec("P")
@@ -41,7 +41,7 @@ def in_single_precision(method: Callable[Concatenate[Tile, P], T]) -> Callable[C
 
     @wraps(method)
     def wrapped(tile: Tile, /, *arguments: P.args, **named: P.kwargs) -> T:
-        kind = tile.weight.device.type
+        kind = tile._shown.device.type
         if not _has_region(kind):
             return method(tile, *arguments, **named)
         with torch.autocast(kind, enabled=False):

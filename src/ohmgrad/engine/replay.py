@@ -131,6 +131,8 @@ class Cells:
     pulse_stream: int
     write_stream: int
     sampling: Sampling | None = None
+    prepared: Any = None
+    """What an implementation has made of these tensors for the next time."""
 
 
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:

@@ -36,44 +36,56 @@ BLOCK = 512
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
     """See :func:`ohmgrad.engine.replay.replay`."""
     count, width = cells.state.shape
-    read = torch.empty(len(events), width, dtype=torch.float32)
-    of_slice, after = events.slices.numpy(), events.words.numpy()
-    order = np.lexsort((np.arange(len(events)), after, of_slice))
-    order = order[after[order] <= lanes.shape[0]]
-    starts = np.searchsorted(of_slice[order], np.arange(count + 1))
-    values = read if events.values is None else events.values.contiguous()
-    source, parameters = _source(cells)
-    kernel = _kernel(cells.law.function, cells.law.order, len(cells.law.cell), cells.noisy, skips is not None, source)
-    has_write_noise = cells.apparent is not None
-    apparent = cells.apparent if cells.apparent is not None else cells.state
+    if cells.prepared is None:
+        cells.prepared = _prepared(cells)
+    arrays, parameters, constants, source, kernels = cells.prepared
+    counted = skips is not None
+    if counted not in kernels:
+        law = cells.law
+        kernels[counted] = _kernel(law.function, law.order, len(law.cell), cells.noisy, counted, source)
+    read = np.empty((len(events), width), np.float32)
     shared = (
-        cells.state.numpy(),
-        apparent.numpy(),
-        cells.pulses.numpy(),
-        cells.raised.numpy(),
+        *arrays,
         parameters,
-        tuple(
-            np.array(value, np.float32) if isinstance(value, tuple) else np.float32(value)
-            for value in cells.law.constants
-        ),
+        constants,
         np.ascontiguousarray(slices.numpy()),
         _blocks(lanes),
         np.zeros(1, np.int32) if skips is None else skips.numpy(),
-        starts,
-        after[order],
-        order,
-        events.resets.numpy(),
-        values.numpy(),
-        read.numpy(),
-        has_write_noise,
+        *_in_order(events, count, lanes.shape[0], read),
+        read,
+        cells.apparent is not None,
         np.float32(cells.write_noise),
         cells.columns_are_slices,
         cells.pulse_stream,
         cells.write_stream,
         *draws.key,
     )
-    share(kernel, count, count * width * lanes.shape[0], *shared)
-    return read
+    share(kernels[counted], count, count * width * lanes.shape[0], *shared)
+    return torch.from_numpy(read)
+
+
+def _prepared(cells: Cells) -> tuple[Any, ...]:
+    """What the kernel sees of the cells, as long as their tensors are where they are; and a place for its kernels."""
+    source, parameters = _source(cells)
+    apparent = cells.apparent if cells.apparent is not None else cells.state
+    arrays = tuple(tensor.numpy() for tensor in (cells.state, apparent, cells.pulses, cells.raised))
+    constants = tuple(
+        np.array(value, np.float32) if isinstance(value, tuple) else np.float32(value) for value in cells.law.constants
+    )
+    return arrays, parameters, constants, source, {}
+
+
+def _in_order(events: Events, count: int, words: int, read: Any) -> tuple[Any, ...]:
+    """The events of each slice in turn: where they begin, after how many words, which, and their resets."""
+    if len(read) == 0:
+        nothing = np.zeros(0, np.int64)
+        return np.zeros(count + 1, np.int64), nothing, nothing, np.zeros(0, np.bool_), read
+    of_slice, after = events.slices.numpy(), events.words.numpy()
+    order = np.lexsort((np.arange(len(events)), after, of_slice))
+    order = order[after[order] <= words]
+    starts = np.searchsorted(of_slice[order], np.arange(count + 1))
+    values = read if events.values is None else events.values.contiguous().numpy()
+    return starts, after[order], order, events.resets.numpy(), values
 
 
 def _blocks(lanes: Tensor) -> Any:
@@ -81,11 +93,12 @@ def _blocks(lanes: Tensor) -> Any:
 
     In NumPy: after a parallel operation torch's threads spin for milliseconds on the cores that the kernel needs.
     """
-    words, width = lanes.shape
+    given = lanes.numpy()
+    words, width = given.shape
     parts = -(-width // BLOCK)
-    padded = np.zeros((parts, words, BLOCK), dtype=lanes.numpy().dtype)
+    padded = np.zeros((parts, words, BLOCK), dtype=given.dtype)
     for part in range(parts):
-        columns = lanes.numpy()[:, part * BLOCK : (part + 1) * BLOCK]
+        columns = given[:, part * BLOCK : (part + 1) * BLOCK]
         padded[part, :, : columns.shape[1]] = columns
     return padded
 

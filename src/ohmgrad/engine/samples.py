@@ -45,7 +45,7 @@ class Samples(Counted):
     @staticmethod
     def of(x: Tensor, d: Tensor, rates: Tensor, count: Tensor | None = None) -> Samples:
         """A whole batch, without flips."""
-        return Samples(x, d, rates, None, None, len(x), count)
+        return Samples(x, d, rates, None, None, x.shape[0], count)
 
     def __len__(self) -> int:
         return self.x.shape[0]
