@@ -103,35 +103,37 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
             if kind > 0:
                 order[ends[u32(kind)]] = u32(lane)
                 ends[u32(kind)] += u32(1)
-        for place in range(count, (count + size - 1) // size * size):  # whole chunks; the last lanes have nothing to do
+        for place in range(count, (count + 15) // 16 * 16):  # whole vectors; the last lanes have nothing to do
             order[place] = order[0]
         return count
 
     @inlined
     @partial(named, tag=tag)
-    def gather(block, desk, lanes, count, used):  # type: ignore[no-untyped-def]
-        """Bring the cells of a chunk together; only the first ``count`` of the lanes count."""
+    def gather(block, desk, lanes, many, used):  # type: ignore[no-untyped-def]
+        """Bring the cells of a chunk together; the lanes behind the first ``many`` fill a vector."""
+        span = (many + 15) // 16 * 16
         for k in range(block.cells.shape[0]):
             source, target = block.cells[k], desk.cells[k * size : (k + 1) * size]
-            for lane in range(size):
+            for lane in range(span):
                 target[lane] = source[lanes[lane]]
         for word in range(used):
             waiting, queue = block.queue[word], desk.queue[word]
-            for lane in range(size):
+            for lane in range(span):
                 queue[lane] = waiting[lanes[lane]]
-        for lane in range(size):
+        for lane in range(span):
             number = block.number[lanes[lane]]
             desk.first[lane] = u32(u32(number) >> u32(2))
             desk.begin[lane] = start(number)
-            desk.end[lane] = block.filled[lanes[lane]] if lane < count else i32(0)
+            desk.end[lane] = block.filled[lanes[lane]] if lane < many else i32(0)
 
     @inlined
     @partial(named, tag=tag)
-    def draw(desk, lanes, turn, origin, k0, k1):  # type: ignore[no-untyped-def]
+    def draw(desk, lanes, many, turn, origin, k0, k1):  # type: ignore[no-untyped-def]
         """The noise of four pulses of every lane: that of places ``4 * turn`` to ``4 * turn + 3``."""
+        span = (many + 15) // 16 * 16
         stream, row, column, row_step, column_step = origin
         words, noise, first = desk.words, desk.noise, desk.first
-        for lane in range(size):
+        for lane in range(span):
             n = u32(lanes[lane])
             words[lane], words[size + lane], words[2 * size + lane], words[3 * size + lane] = philox(
                 stream,
@@ -141,9 +143,9 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
                 k0,
                 k1,
             )
-        for lane in range(size):
+        for lane in range(span):
             noise[lane], noise[size + lane] = normal_pair(words[lane], words[size + lane])
-        for lane in range(size):
+        for lane in range(span):
             noise[2 * size + lane], noise[3 * size + lane] = normal_pair(words[2 * size + lane], words[3 * size + lane])
 
     @inlined
@@ -155,11 +157,12 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
 
     @inlined
     @partial(named, tag=tag)
-    def apply(desk, constants, turn):  # type: ignore[no-untyped-def]
+    def apply(desk, constants, many, turn):  # type: ignore[no-untyped-def]
         """Apply four pulses of every lane."""
+        span = (many + 15) // 16 * 16
         cells, noise, begins, ends, queue = desk.cells, desk.noise, desk.begin, desk.end, desk.queue[turn >> 3]
         shift, place = u32(u32(4 * (turn & 7)) & u32(31)), i32(4 * turn)
-        for lane in range(size):
+        for lane in range(span):
             w, four, begin, end = cells[lane], u32(queue[lane] >> shift), begins[lane], ends[lane]
             if noisy:
                 n0, n1, n2, n3 = noise[lane], noise[size + lane], noise[2 * size + lane], noise[3 * size + lane]
@@ -180,13 +183,13 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
         weights, used = block.cells[0], (fullest + 31) >> 5
         count = arrange(block, span, desk)
         for begin in range(0, count, size):
-            lanes = desk.order[begin : begin + size]
-            gather(block, desk, lanes, count - begin, used)
+            lanes, many = desk.order[begin : begin + size], min(size, count - begin)
+            gather(block, desk, lanes, many, used)
             for turn in range(desk.needs[lanes[0]]):
                 if noisy:
-                    draw(desk, lanes, turn, origin, k0, k1)
-                apply(desk, constants, turn)
-            for lane in range(min(size, count - begin)):
+                    draw(desk, lanes, many, turn, origin, k0, k1)
+                apply(desk, constants, many, turn)
+            for lane in range(many):
                 weights[lanes[lane]] = desk.cells[lane]
         number, filled, raised = block.number, block.filled, block.raised
         for word in range(used):
