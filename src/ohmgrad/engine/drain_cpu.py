@@ -18,7 +18,7 @@ from ohmgrad.engine.compiler import INLINED, compile_function
 from ohmgrad.engine.fingerprint import named
 from ohmgrad.engine.queue_cpu import PLACES, WORDS
 
-CHUNK = 64
+CHUNK = 32
 """Lanes that are drained together."""
 _MOST = PLACES // 4
 """Philox blocks that a queue may take."""
@@ -28,13 +28,16 @@ class Desk(NamedTuple):
     """Memory for what is worked on.
 
     ``order``: lanes in the order in which they are drained, ``needs``: Philox blocks that each needs, ``ends``: of how
-    many of each kind there are; then for the lanes of a chunk their cells and queues, with the number of the first
-    Philox block, the first and the last place of each queue, and the random words and normal numbers of one step.
+    many of each kind there are; then for the lanes of a chunk their places in the array, their cells and queues, with
+    the number of the first Philox block, the first and the last place of each queue, and the random words and normal
+    numbers of one step.
     """
 
     order: Any
     needs: Any
     ends: Any
+    row: Any
+    column: Any
     cells: Any
     queue: Any
     first: Any
@@ -50,6 +53,8 @@ class Desk(NamedTuple):
             np.zeros(lanes, np.uint32),
             np.zeros(lanes, np.int32),
             np.zeros(_MOST + 2, np.uint32),
+            np.zeros(CHUNK, np.uint32),
+            np.zeros(CHUNK, np.uint32),
             np.zeros((1 + parameters) * CHUNK, np.float32),
             np.zeros((WORDS, CHUNK), np.uint32),
             np.zeros(CHUNK, np.uint32),
@@ -121,6 +126,7 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
             for lane in range(span):
                 queue[lane] = waiting[lanes[lane]]
         for lane in range(span):
+            desk.row[lane], desk.column[lane] = block.row[lanes[lane]], block.column[lanes[lane]]
             number = block.number[lanes[lane]]
             desk.first[lane] = u32(u32(number) >> u32(2))
             desk.begin[lane] = start(number)
@@ -128,20 +134,13 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
 
     @inlined
     @partial(named, tag=tag)
-    def draw(desk, lanes, many, turn, origin, k0, k1):  # type: ignore[no-untyped-def]
+    def draw(desk, many, turn, stream, k0, k1):  # type: ignore[no-untyped-def]
         """The noise of four pulses of every lane: that of places ``4 * turn`` to ``4 * turn + 3``."""
         span = (many + 15) // 16 * 16
-        stream, row, column, row_step, column_step = origin
-        words, noise, first = desk.words, desk.noise, desk.first
+        row, column, words, noise, first = desk.row, desk.column, desk.words, desk.noise, desk.first
         for lane in range(span):
-            n = u32(lanes[lane])
             words[lane], words[size + lane], words[2 * size + lane], words[3 * size + lane] = philox(
-                stream,
-                u32(row + u32(row_step & n)),
-                u32(column + u32(column_step & n)),
-                u32(first[lane] + u32(turn)),
-                k0,
-                k1,
+                stream, row[lane], column[lane], u32(first[lane] + u32(turn)), k0, k1
             )
         for lane in range(span):
             noise[lane], noise[size + lane] = normal_pair(words[lane], words[size + lane])
@@ -174,10 +173,10 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
             cells[lane] = attempt(w, four, i32(3), place, begin, end, n3, cells, constants, lane)
 
     @part
-    def drain(block, span, fullest, desk, constants, origin, k0, k1):  # type: ignore[no-untyped-def]
+    def drain(block, span, fullest, desk, constants, stream, k0, k1):  # type: ignore[no-untyped-def]
         """Apply all pulses that wait.
 
-        :param span: lanes of the block; :param origin: where its random numbers begin, see ``address`` of the replay.
+        :param span: lanes of the block; :param fullest: the most places taken of a queue; :param stream: of its noise.
         """
         wide_vectors()
         weights, used = block.cells[0], (fullest + 31) >> 5
@@ -187,7 +186,7 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
             gather(block, desk, lanes, many, used)
             for turn in range(desk.needs[lanes[0]]):
                 if noisy:
-                    draw(desk, lanes, many, turn, origin, k0, k1)
+                    draw(desk, many, turn, stream, k0, k1)
                 apply(desk, constants, many, turn)
             for lane in range(many):
                 weights[lanes[lane]] = desk.cells[lane]

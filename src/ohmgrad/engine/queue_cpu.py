@@ -26,11 +26,11 @@ GROUP = 4
 
 
 class Block(NamedTuple):
-    """The cells of a block, as compiled functions take them; every array holds one number for each lane.
+    """The cells of some slices, or of a part of one, as compiled functions take them; a number for each lane.
 
     ``cells`` float32 ``[1 + parameters, lanes]``: weights, then what the law knows of the cells; ``queue`` uint32
     ``[WORDS, lanes]``; ``filled``: places of the queue that are taken; ``number`` and ``raised``: pulses that each cell
-    has received, and those of them that were up, all int32.
+    has received, and those of them that were up, all int32; ``row`` and ``column`` uint32: where it is in the array.
     """
 
     cells: Any
@@ -38,6 +38,8 @@ class Block(NamedTuple):
     filled: Any
     number: Any
     raised: Any
+    row: Any
+    column: Any
 
     @staticmethod
     def empty(parameters: int, lanes: int) -> Block:
@@ -48,6 +50,8 @@ class Block(NamedTuple):
             np.zeros(lanes, np.int32),
             np.zeros(lanes, np.int32),
             np.zeros(lanes, np.int32),
+            np.zeros(lanes, np.uint32),
+            np.zeros(lanes, np.uint32),
         )
 
 
@@ -104,42 +108,43 @@ def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
 
     @partial(numba.njit, error_model="numpy", nogil=True)
     @partial(named, tag=tag)
-    def append(block, span, others, group, lines, skip, least, fullest, most):  # type: ignore[no-untyped-def]
+    def append(block, begin, end, others, group, lines, skip, least, fullest, most):  # type: ignore[no-untyped-def]
         """Append the pulses of a group of words; gives the least and the most places taken then.
 
-        :param others: words of the lanes ``[words, lanes]``; :param group: numbers of some of them; :param lines: the
-            words of the slice that meet them; :param skip: see ``of_counts``; :param least, fullest: places taken
-            before; :param most: the most pulses that the group can give a cell, at most 31.
+        :param begin, end: lanes of the slice; :param others: words of the lanes ``[words, lanes]``; :param group:
+            numbers of some of them; :param lines: the words of the slice that meet them; :param skip: see
+            ``of_counts``; :param least, fullest: places taken before; :param most: the most pulses that the group can
+            give a cell, at most 31.
         """
         wide_vectors()
-        queue, filled = block.queue, block.filled
+        filled, span = block.filled[begin:end], end - begin
         first = min(least >> 5, WORDS - 2)
-        low, high = queue[first], queue[first + 1]
+        low, high = block.queue[first, begin:end], block.queue[first + 1, begin:end]
         least, after = i32(PLACES), i32(0)
         if fullest + most <= 32 * (first + 2):  # in two words of every queue
             for lane in range(span):
                 bits, total = of_group(others, group, lines, lane, skip)
                 place = filled[lane]
                 shift = u32(u32(place) & u32(31))
-                begin, end = u32(bits << shift), u32(u32(bits >> u32(1)) >> u32(shift ^ u32(31)))
+                start, rest = u32(bits << shift), u32(u32(bits >> u32(1)) >> u32(shift ^ u32(31)))
                 is_low = place < 32 * (first + 1)
-                low[lane] |= where(is_low, begin, u32(0))
-                high[lane] |= where(is_low, end, begin)
+                low[lane] |= where(is_low, start, u32(0))
+                high[lane] |= where(is_low, rest, start)
                 place = i32(place + i32(total))
                 filled[lane] = place
                 least, after = min(least, place), max(after, place)
         else:
-            third, fourth = queue[WORDS - 2], queue[WORDS - 1]
-            low, high = queue[0], queue[1]
+            third, fourth = block.queue[WORDS - 2, begin:end], block.queue[WORDS - 1, begin:end]
+            low, high = block.queue[0, begin:end], block.queue[1, begin:end]
             for lane in range(span):
                 bits, total = of_group(others, group, lines, lane, skip)
                 place = filled[lane]
                 shift, word = u32(u32(place) & u32(31)), i32(place >> 5)
-                begin, end = u32(bits << shift), u32(u32(bits >> u32(1)) >> u32(shift ^ u32(31)))
-                low[lane] |= where(word == 0, begin, u32(0))
-                high[lane] |= where(word == 1, begin, where(word == 0, end, u32(0)))
-                third[lane] |= where(word == 2, begin, where(word == 1, end, u32(0)))
-                fourth[lane] |= where(word == 3, begin, where(word == 2, end, u32(0)))
+                start, rest = u32(bits << shift), u32(u32(bits >> u32(1)) >> u32(shift ^ u32(31)))
+                low[lane] |= where(word == 0, start, u32(0))
+                high[lane] |= where(word == 1, start, where(word == 0, rest, u32(0)))
+                third[lane] |= where(word == 2, start, where(word == 1, rest, u32(0)))
+                fourth[lane] |= where(word == 3, start, where(word == 2, rest, u32(0)))
                 place = i32(place + i32(total))
                 filled[lane] = place
                 least, after = min(least, place), max(after, place)

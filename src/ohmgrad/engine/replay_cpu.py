@@ -1,10 +1,9 @@
 """Replay compiled for the processor.
 
-Blocks of lanes stay in the first cache while the whole batch walks over them. The direction bits of a cell's pulses
-are *appended* to 64 bits (two words of 32, so that everything in a lane is of one width); when those may be full, all
-cells of the block are *drained*: one Philox block, four pulses, per lane and step, all lanes together, so that the
-compiler turns the loop over lanes into vector instructions. Slices are shared among threads; no cell looks at another,
-so any number of threads gives the same bits.
+A block of cells, those of some slices or of a part of one, stays in the first cache while the whole batch walks over it.
+Pulses *queue* (:mod:`ohmgrad.engine.queue_cpu`) until a queue may be full, a slice is read or the batch ends; then they
+are *drained* (:mod:`ohmgrad.engine.drain_cpu`), four pulses of many cells in each step. Slices are shared among threads;
+no cell looks at another, so any number of threads gives the same bits.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ from ohmgrad.engine.threads import share
 from ohmgrad.engine.trains import SLOTS
 
 BLOCK = 512
-"""Lanes of one block."""
+"""Lanes of one block: with more, cells that are drained together have more equal numbers of pulses, until they no longer
+fit into the first cache."""
 
 
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
@@ -123,7 +123,7 @@ def _spelled_out(tag: str, name: str, arguments: str, lines: list[str], **scope:
     """A compiled function of given lines: a law has any number of parameters, and Numba wants each spelled out."""
     import numba
 
-    scope |= {"uint32": np.uint32, "__name__": __name__}
+    scope["__name__"] = __name__
     exec("\n".join([f"def {name}({arguments}):", *(f"    {line}" for line in lines)]), scope)
     return numba.njit(named(scope[name], tag), **INLINED)
 
@@ -137,23 +137,23 @@ def _step(law: Any, order: tuple[int, ...], tag: str) -> Any:
 
 
 def _load(n_cell: int, source: Source, tag: str) -> Any:
-    """A function that loads the parameters of the cells of a block."""
-    rows, widened = range(n_cell), dict[str, Any]()
-    lines = [f"row_{k} = cells[{k + 1}]" for k in rows]
+    """A function that loads the parameters of lanes ``first`` and so on of slice s, from lane ``at`` of a block on."""
+    rows, needed = range(n_cell), dict[str, Any]()
+    lines = [f"row_{k} = block.cells[{k + 1}, at : at + width]" for k in rows]
     if source and callable(source[0]):
-        widened["cell"] = cell_function(*source, tag)
-        lines += ["_, row, column, row_step, column_step = origin", "for lane in range(width):", "    n = uint32(lane)"]
-        lines += ["    values = cell(parameters, uint32(row + (row_step & n)), uint32(column + (column_step & n)))"]
+        needed["cell"] = cell_function(*source, tag)
+        lines += ["rows, columns = block.row[at : at + width], block.column[at : at + width]"]
+        lines += ["for lane in range(width):", "    values = cell(parameters, rows[lane], columns[lane])"]
         lines += [f"    row_{k}[lane] = values[{k}]" for k in rows]
     else:
         for k, kind in enumerate(source):
             value = f"given_{k}[lane]"
             if kind in _WIDENED:
-                widened[f"widened_{k}"] = compile_function(_WIDENED[kind])
+                needed[f"widened_{k}"] = compile_function(_WIDENED[kind])
                 value = f"widened_{k}({value})"
             lines += [f"given_{k} = parameters[{k}][s, first : first + width]"]
             lines += ["for lane in range(width):", f"    row_{k}[lane] = {value}"]
-    return _spelled_out(tag, "load", "parameters, cells, s, first, width, origin", [*lines, "return"], **widened)
+    return _spelled_out(tag, "load", "parameters, block, s, first, at, width", [*lines, "return"], **needed)
 
 
 @cache
@@ -178,28 +178,30 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
         return numba.njit(named(function, tag), error_model="numpy", nogil=True)
 
     @part
-    def rewrite(weights, visible, number, seen, span, write_noise, origin, k0, k1):  # type: ignore[no-untyped-def]
+    def begin(block, at, s, first, width, by_column, numbers):  # type: ignore[no-untyped-def]
+        """Say what the cells from lane ``at`` on are: lanes ``first`` and so on of slice s."""
+        row, column, number = block.row[at : at + width], block.column[at : at + width], block.number[at : at + width]
+        filled = block.filled[at : at + width]
+        for lane in range(width):
+            row[lane] = u32(first + lane) if by_column else u32(s)
+            column[lane] = u32(s) if by_column else u32(first + lane)
+            number[lane] = numbers[lane]
+            filled[lane] = start(numbers[lane])
+
+    @part
+    def rewrite(block, visible, seen, end, write_noise, stream, k0, k1):  # type: ignore[no-untyped-def]
         """New write noise on the cells that were touched since the last time."""
-        stream, row, column, row_step, column_step = origin
-        for lane in range(span):
+        weights, number = block.cells[0], block.number
+        for lane in range(end):
             if number[lane] != seen[lane]:
-                noise, _, _, _ = normals(
-                    stream,
-                    u32(row + u32(row_step & u32(lane))),
-                    u32(column + u32(column_step & u32(lane))),
-                    u32(number[lane]),
-                    k0,
-                    k1,
-                )
+                noise, _, _, _ = normals(stream, block.row[lane], block.column[lane], u32(number[lane]), k0, k1)
                 visible[lane] = weights[lane] + write_noise * noise
                 seen[lane] = number[lane]
 
     @part
-    def address(stream, s, first, by_column):  # type: ignore[no-untyped-def]
-        """Where the random numbers of a block begin: stream, row, column, and which of the two a lane advances."""
-        if by_column:
-            return u32(stream), u32(first), u32(s), u32(0xFFFFFFFF), u32(0)
-        return u32(stream), u32(s), u32(first), u32(0), u32(0xFFFFFFFF)
+    def copy(target, source):  # type: ignore[no-untyped-def]
+        for lane in range(len(target)):
+            target[lane] = source[lane]
 
     def kernel(  # type: ignore[no-untyped-def]
         s_begin, s_end, state, apparent, pulses, raised, parameters, constants, slices, lanes, skips, starts,
@@ -207,77 +209,90 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
         write_stream, key0, key1,
     ):  # fmt: skip
         wide_vectors()
-        k0, k1 = u32(key0), u32(key1)
-        words = slices.shape[1]
+        k0, k1, pulse_noise, write_address = u32(key0), u32(key1), u32(pulse_stream), u32(write_stream)
+        words, parts, last = slices.shape[1], lanes.shape[0], state.shape[1]
         block, desk = new_block(n_cell, BLOCK), new_desk(n_cell, BLOCK)
-        weights, number, filled, ups = block.cells[0], block.number, block.filled, block.raised
+        weights, number, filled = block.cells[0], block.number, block.filled
         visible, seen = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.int32)
         loud, demands = np.zeros(words, np.int64), np.zeros(words, np.int64)
         group, lines = np.zeros(GROUP, np.int64), np.zeros(GROUP, slices.dtype)
-        for s in range(s_begin, s_end):
-            found = 0
-            for word in range(words):
-                most = demand(slices[s, word])
-                if most > 0:
-                    loud[found], demands[found] = word, most
-                    found += 1
+        segments = np.zeros((BLOCK // 16, 4), np.int64)  # slice, first lane, width, and where they are in the block
+        held, at, most_filled = 0, 0, 0
+        for task in range(s_begin * parts, s_end * parts + 1):
+            s, first = task // parts, task % parts * BLOCK
+            width = min(BLOCK, last - first)
+            span = (width + 15) // 16 * 16  # whole vectors; lanes beyond the array have no pulses
+            if s == s_end or at + span > BLOCK:  # the block is full: apply what waits, and put its cells back
+                drain(block, at, most_filled, desk, constants, pulse_noise, k0, k1)
+                if has_write_noise:
+                    rewrite(block, visible, seen, at, write_noise, write_address, k0, k1)
+                for k in range(held):
+                    row, lane, many, place = segments[k]
+                    home, here = slice(lane, lane + many), slice(place, place + many)
+                    copy(state[row, home], weights[here])
+                    copy(pulses[row, home], number[here])
+                    copy(raised[row, home], block.raised[here])
+                    if has_write_noise:
+                        copy(apparent[row, home], visible[here])
+                held, at, most_filled = 0, 0, 0
+            if s == s_end:
+                break
+            if first == 0:
+                found = 0
+                for word in range(words):
+                    most = demand(slices[s, word])
+                    if most > 0:
+                        loud[found], demands[found] = word, most
+                        found += 1
             if found == 0 and starts[s] == starts[s + 1]:
                 continue
-            for part in range(lanes.shape[0]):  # the cells of a slice lie together in memory: they are walked in order
-                first = part * BLOCK
-                width = min(BLOCK, state.shape[1] - first)
-                span = (width + 15) // 16 * 16  # whole vectors; lanes beyond the array have no pulses
-                home = slice(first, first + width)
-                states, numbers, raises, seens = state[s, home], pulses[s, home], raised[s, home], apparent[s, home]
-                pulse_origin = address(pulse_stream, s, first, by_column)
-                write_origin = address(write_stream, s, first, by_column)
-                for lane in range(width):
-                    weights[lane], number[lane], ups[lane] = states[lane], numbers[lane], raises[lane]
-                    filled[lane] = start(number[lane])
-                if has_write_noise:
-                    for lane in range(width):
-                        visible[lane], seen[lane] = seens[lane], number[lane]
-                load(parameters, block.cells, s, first, width, pulse_origin)
-                k = 0
-                for e in range(starts[s], starts[s + 1] + 1):
-                    is_event = e < starts[s + 1]
-                    stop = event_words[e] if is_event else words
-                    least, fullest = 0, 3
-                    while k < found and loud[k] < stop:
-                        if fullest + demands[k] > PLACES:
-                            drain(block, span, fullest, desk, constants, pulse_origin, k0, k1)
-                            least, fullest = 0, 3
-                        members, most, limit = 0, 0, min(SLOTS, PLACES - fullest)
-                        skip = skips[loud[k]] if counted else i32(0)
-                        while members < GROUP and k < found and loud[k] < stop and most + demands[k] <= limit:
-                            group[members], lines[members] = loud[k], slices[s, loud[k]]
-                            most += demands[k]
-                            members += 1
-                            k += 1
-                        for member in range(members, GROUP):
-                            lines[member] = 0
-                        four = (group[0], group[1], group[2], group[3]), (lines[0], lines[1], lines[2], lines[3])
-                        least, fullest = append(block, span, lanes[part], *four, skip, least, fullest, most)
-                    drain(block, span, fullest, desk, constants, pulse_origin, k0, k1)
+            home, here = slice(first, first + width), slice(at, at + width)
+            begin(block, at, s, first, width, by_column, pulses[s, home])
+            copy(weights[here], state[s, home])
+            copy(block.raised[here], raised[s, home])
+            if has_write_noise:
+                copy(visible[here], apparent[s, home])
+                copy(seen[here], pulses[s, home])
+            load(parameters, block, s, first, at, width)
+            segments[held, 0], segments[held, 1], segments[held, 2], segments[held, 3] = s, first, width, at
+            held += 1
+            end = at + span
+            k = 0
+            for e in range(starts[s], starts[s + 1] + 1):
+                is_event = e < starts[s + 1]
+                stop = event_words[e] if is_event else words
+                least, fullest = 0, 3
+                while k < found and loud[k] < stop:
+                    if fullest + demands[k] > PLACES:
+                        drain(block, end, max(fullest, most_filled), desk, constants, pulse_noise, k0, k1)
+                        least, fullest, most_filled = 0, 3, 0
+                    members, most, limit = 0, 0, min(SLOTS, PLACES - fullest)
+                    skip = skips[loud[k]] if counted else i32(0)
+                    while members < GROUP and k < found and loud[k] < stop and most + demands[k] <= limit:
+                        group[members], lines[members] = loud[k], slices[s, loud[k]]
+                        most += demands[k]
+                        members += 1
+                        k += 1
+                    for member in range(members, GROUP):
+                        lines[member] = 0
+                    four = (group[0], group[1], group[2], group[3]), (lines[0], lines[1], lines[2], lines[3])
+                    others = lanes[first // BLOCK]
+                    least, fullest = append(block, at, end, others, *four, skip, least, fullest, most)
+                most_filled = max(most_filled, fullest)
+                if is_event:
+                    drain(block, end, most_filled, desk, constants, pulse_noise, k0, k1)
+                    most_filled = 0
                     if has_write_noise:
-                        rewrite(weights, visible, number, seen, span, write_noise, write_origin, k0, k1)
-                    if is_event:
-                        event = event_ids[e]
-                        out = read[event, home]
-                        for lane in range(width):
-                            out[lane] = visible[lane] if has_write_noise else weights[lane]
-                        if resets[event]:
-                            target = values[event, home]
-                            for lane in range(width):
-                                weights[lane] = target[lane]
-                                number[lane] += 1
-                                filled[lane] = start(number[lane])
-                            if has_write_noise:
-                                rewrite(weights, visible, number, seen, span, write_noise, write_origin, k0, k1)
-                for lane in range(width):
-                    states[lane], numbers[lane], raises[lane] = weights[lane], number[lane], ups[lane]
-                if has_write_noise:
-                    for lane in range(width):
-                        seens[lane] = visible[lane]
+                        rewrite(block, visible, seen, end, write_noise, write_address, k0, k1)
+                    event = event_ids[e]
+                    copy(read[event, home], visible[here] if has_write_noise else weights[here])
+                    if resets[event]:
+                        copy(weights[here], values[event, home])
+                        for lane in range(at, at + width):
+                            number[lane] += 1
+                            filled[lane] = start(number[lane])
+                        if has_write_noise:
+                            rewrite(block, visible, seen, end, write_noise, write_address, k0, k1)
+            at = end
 
     return compile_kernel(kernel, __name__, tag, queue_cpu, drain_cpu, hints_cpu)
