@@ -1,9 +1,9 @@
 """Replay compiled for the processor.
 
-A block of cells, those of some slices or of a part of one, stays in the first cache while the whole batch walks over it.
-Pulses *queue* (:mod:`ohmgrad.engine.queue_cpu`) until a queue may be full, a slice is read or the batch ends; then they
-are *drained* (:mod:`ohmgrad.engine.drain_cpu`), four pulses of many cells in each step. Slices are shared among threads;
-no cell looks at another, so any number of threads gives the same bits.
+A block of cells, those of some slices or of a part of one, stays in the first cache while the whole batch walks over
+it. Pulses *queue* (:mod:`ohmgrad.engine.queue_cpu`) until a queue may be full, a slice is read or the batch ends; then
+they are *drained* (:mod:`ohmgrad.engine.drain_cpu`), four pulses of many cells in each step. Slices are shared among
+threads; no cell looks at another, so any number of threads gives the same bits.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ohmgrad.engine.threads import share
 from ohmgrad.engine.trains import SLOTS
 
 BLOCK = 512
-"""Lanes of one block: with more, cells that are drained together have more equal numbers of pulses, until they no longer
-fit into the first cache."""
+"""Lanes of one block: more, and those that are drained together have more equal numbers of pulses, until the block no
+longer fits into the first cache."""
 
 
 def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
