@@ -16,7 +16,7 @@ import numpy as np
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import INLINED, compile_function
 from ohmgrad.engine.fingerprint import named
-from ohmgrad.engine.queue_cpu import PLACES, WORDS
+from ohmgrad.engine.queue_cpu import PLACES, VECTOR, WORDS
 
 CHUNK = 32
 """Lanes that are drained together."""
@@ -108,7 +108,9 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
             if kind > 0:
                 order[ends[u32(kind)]] = u32(lane)
                 ends[u32(kind)] += u32(1)
-        for place in range(count, (count + 15) // 16 * 16):  # whole vectors; the last lanes have nothing to do
+        for place in range(
+            count, (count + VECTOR - 1) // VECTOR * VECTOR
+        ):  # whole vectors; the last lanes have nothing to do
             order[place] = order[0]
         return count
 
@@ -116,7 +118,7 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
     @partial(named, tag=tag)
     def gather(block, desk, lanes, many, used):  # type: ignore[no-untyped-def]
         """Bring the cells of a chunk together; the lanes behind the first ``many`` fill a vector."""
-        span = (many + 15) // 16 * 16
+        span = (many + VECTOR - 1) // VECTOR * VECTOR
         for k in range(block.cells.shape[0]):
             source, target = block.cells[k], desk.cells[k * size : (k + 1) * size]
             for lane in range(span):
@@ -136,7 +138,7 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
     @partial(named, tag=tag)
     def draw(desk, many, turn, stream, k0, k1):  # type: ignore[no-untyped-def]
         """The noise of four pulses of every lane: that of places ``4 * turn`` to ``4 * turn + 3``."""
-        span = (many + 15) // 16 * 16
+        span = (many + VECTOR - 1) // VECTOR * VECTOR
         row, column, words, noise, first = desk.row, desk.column, desk.words, desk.noise, desk.first
         for lane in range(span):
             words[lane], words[size + lane], words[2 * size + lane], words[3 * size + lane] = philox(
@@ -158,7 +160,7 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
     @partial(named, tag=tag)
     def apply(desk, constants, many, turn):  # type: ignore[no-untyped-def]
         """Apply four pulses of every lane."""
-        span = (many + 15) // 16 * 16
+        span = (many + VECTOR - 1) // VECTOR * VECTOR
         cells, noise, begins, ends, queue = desk.cells, desk.noise, desk.begin, desk.end, desk.queue[turn >> 3]
         shift, place = u32(u32(4 * (turn & 7)) & u32(31)), i32(4 * turn)
         for lane in range(span):

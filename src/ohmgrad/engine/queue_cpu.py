@@ -21,6 +21,8 @@ WORDS = 4
 """Words of a queue."""
 PLACES = 32 * WORDS
 """Pulses that a queue has places for."""
+VECTOR = 16
+"""Lanes of the widest vectors; blocks have whole ones."""
 GROUP = 4
 """Words of a batch that are appended together, as far as they give no cell more than one word of pulses."""
 
@@ -98,32 +100,38 @@ def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
 
     @inlined
     @partial(named, tag=tag)
-    def of_group(others, group, lines, lane, skip):  # type: ignore[no-untyped-def]
+    def of_group(others, lines, lane, skip):  # type: ignore[no-untyped-def]
         """The pulses that the words of a group give a cell, and how many there are; spelled out, to be vectorised."""
-        a, b, c, d = group
-        bits, total = behind(u32(0), u32(0), lines[0], others[a, lane], skip)
-        bits, total = behind(bits, total, lines[1], others[b, lane], skip)
-        bits, total = behind(bits, total, lines[2], others[c, lane], skip)
-        return behind(bits, total, lines[3], others[d, lane], skip)
+        bits, total = behind(u32(0), u32(0), lines[0], others[0][lane], skip)
+        bits, total = behind(bits, total, lines[1], others[1][lane], skip)
+        bits, total = behind(bits, total, lines[2], others[2][lane], skip)
+        return behind(bits, total, lines[3], others[3][lane], skip)
 
     @partial(numba.njit, error_model="numpy", nogil=True)
     @partial(named, tag=tag)
-    def append(block, begin, end, others, group, lines, skip, least, fullest, most):  # type: ignore[no-untyped-def]
+    def append(block, begin, end, lanes, column, group, lines, skip, least, fullest, most):  # type: ignore[no-untyped-def]
         """Append the pulses of a group of words; gives the least and the most places taken then.
 
-        :param begin, end: lanes of the slice; :param others: words of the lanes ``[words, lanes]``; :param group:
-            numbers of some of them; :param lines: the words of the slice that meet them; :param skip: see
-            ``of_counts``; :param least, fullest: places taken before; :param most: the most pulses that the group can
-            give a cell, at most 31.
+        :param begin, end: the lanes of a slice in the block; :param lanes: words of all lanes ``[words, lanes]``;
+            :param column: the first of them that is meant; :param group: numbers of some words; :param lines: the words
+            of the slice that meet them; :param skip: see ``of_counts``; :param least, fullest: places taken before;
+            :param most: the most pulses that the group can give a cell, at most 31.
         """
         wide_vectors()
         filled, span = block.filled[begin:end], end - begin
+        a, b, c, d = group
+        others = (
+            lanes[a, column : column + span],
+            lanes[b, column : column + span],
+            lanes[c, column : column + span],
+            lanes[d, column : column + span],
+        )
         first = min(least >> 5, WORDS - 2)
         low, high = block.queue[first, begin:end], block.queue[first + 1, begin:end]
         least, after = i32(PLACES), i32(0)
         if fullest + most <= 32 * (first + 2):  # in two words of every queue
             for lane in range(span):
-                bits, total = of_group(others, group, lines, lane, skip)
+                bits, total = of_group(others, lines, lane, skip)
                 place = filled[lane]
                 shift = u32(u32(place) & u32(31))
                 start, rest = u32(bits << shift), u32(u32(bits >> u32(1)) >> u32(shift ^ u32(31)))
@@ -137,7 +145,7 @@ def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
             third, fourth = block.queue[WORDS - 2, begin:end], block.queue[WORDS - 1, begin:end]
             low, high = block.queue[0, begin:end], block.queue[1, begin:end]
             for lane in range(span):
-                bits, total = of_group(others, group, lines, lane, skip)
+                bits, total = of_group(others, lines, lane, skip)
                 place = filled[lane]
                 shift, word = u32(u32(place) & u32(31)), i32(place >> 5)
                 start, rest = u32(bits << shift), u32(u32(bits >> u32(1)) >> u32(shift ^ u32(31)))

@@ -23,7 +23,7 @@ from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.implicit_cpu import cell_function, packed
 from ohmgrad.engine.kernel_cache import compile_kernel
-from ohmgrad.engine.queue_cpu import GROUP, PLACES, Block, make_append
+from ohmgrad.engine.queue_cpu import GROUP, PLACES, VECTOR, Block, make_append
 from ohmgrad.engine.replay import Cells, Events
 from ohmgrad.engine.threads import share
 from ohmgrad.engine.trains import SLOTS
@@ -49,7 +49,7 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, ev
         parameters,
         constants,
         np.ascontiguousarray(slices.numpy()),
-        _blocks(lanes),
+        _whole_vectors(lanes),
         np.zeros(1, np.int32) if skips is None else skips.numpy(),
         *_in_order(events, count, lanes.shape[0], read),
         read,
@@ -88,19 +88,15 @@ def _in_order(events: Events, count: int, words: int, read: Any) -> tuple[Any, .
     return starts, after[order], order, events.resets.numpy(), values
 
 
-def _blocks(lanes: Tensor) -> Any:
-    """Words of the lanes as ``[blocks, words, BLOCK]``, padded with empty words.
-
-    In NumPy: after a parallel operation torch's threads spin for milliseconds on the cores that the kernel needs.
-    """
+def _whole_vectors(lanes: Tensor) -> Any:
+    """Words of the lanes as ``[words, lanes]``, with silent lanes behind the others if these do not fill vectors."""
     given = lanes.numpy()
     words, width = given.shape
-    parts = -(-width // BLOCK)
-    padded = np.zeros((parts, words, BLOCK), dtype=given.dtype)
-    for part in range(parts):
-        columns = given[:, part * BLOCK : (part + 1) * BLOCK]
-        padded[part, :, : columns.shape[1]] = columns
-    return padded
+    if width % VECTOR == 0:
+        return np.ascontiguousarray(given)
+    filled = np.zeros((words, -(-width // VECTOR) * VECTOR), given.dtype)
+    filled[:, :width] = given
+    return filled
 
 
 Source = tuple[Callable[..., Any], int] | tuple[torch.dtype, ...]
@@ -210,18 +206,19 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
     ):  # fmt: skip
         wide_vectors()
         k0, k1, pulse_noise, write_address = u32(key0), u32(key1), u32(pulse_stream), u32(write_stream)
-        words, parts, last = slices.shape[1], lanes.shape[0], state.shape[1]
+        words, last = slices.shape[1], state.shape[1]
+        parts = (last + BLOCK - 1) // BLOCK
         block, desk = new_block(n_cell, BLOCK), new_desk(n_cell, BLOCK)
         weights, number, filled = block.cells[0], block.number, block.filled
         visible, seen = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.int32)
         loud, demands = np.zeros(words, np.int64), np.zeros(words, np.int64)
         group, lines = np.zeros(GROUP, np.int64), np.zeros(GROUP, slices.dtype)
-        segments = np.zeros((BLOCK // 16, 4), np.int64)  # slice, first lane, width, and where they are in the block
+        segments = np.zeros((BLOCK // VECTOR, 4), np.int64)  # slice, first lane, width, and where they are in the block
         held, at, most_filled = 0, 0, 0
         for task in range(s_begin * parts, s_end * parts + 1):
             s, first = task // parts, task % parts * BLOCK
             width = min(BLOCK, last - first)
-            span = (width + 15) // 16 * 16  # whole vectors; lanes beyond the array have no pulses
+            span = (width + VECTOR - 1) // VECTOR * VECTOR  # lanes beyond the array have no pulses
             if s == s_end or at + span > BLOCK:  # the block is full: apply what waits, and put its cells back
                 drain(block, at, most_filled, desk, constants, pulse_noise, k0, k1)
                 if has_write_noise:
@@ -276,8 +273,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
                     for member in range(members, GROUP):
                         lines[member] = 0
                     four = (group[0], group[1], group[2], group[3]), (lines[0], lines[1], lines[2], lines[3])
-                    others = lanes[first // BLOCK]
-                    least, fullest = append(block, at, end, others, *four, skip, least, fullest, most)
+                    least, fullest = append(block, at, end, lanes, first, *four, skip, least, fullest, most)
                 most_filled = max(most_filled, fullest)
                 if is_event:
                     drain(block, end, most_filled, desk, constants, pulse_noise, k0, k1)

@@ -20,7 +20,10 @@ def share(kernel: Callable[..., Any], rows: int, work: float, *arguments: Any) -
     :param kernel: compiled, without Python's lock; what it does for a row does not depend on the others.
     :param work: an estimate of the whole work in nanoseconds.
     """
-    threads = max(1, min(torch.get_num_threads(), rows, int(work / WORK_PER_THREAD)))
+    threads = 1 if work < 2 * WORK_PER_THREAD else min(torch.get_num_threads(), rows, int(work / WORK_PER_THREAD))
+    if threads <= 1:
+        kernel(0, rows, *arguments)
+        return
     if threads == 1:
         kernel(0, rows, *arguments)
         return
