@@ -1,9 +1,9 @@
 """The least time that the pulsed update can take on this processor: ``python benchmarks/limits.py``.
 
-Counted in the machine code of this machine: the instructions of the inner loops, for soft bounds with noise. A word of a
-batch has to be appended to every cell, whether it gives pulses or not; four pulses of a cell take one step: random words,
-normal numbers and the law. Divided by how many vector instructions a core can do in a second, which is measured, that is
-a floor: no lane idle, no memory waited for, nothing sorted or copied.
+Counted in the machine code of this machine: the instructions of the inner loops, for soft bounds with noise. A word of
+a batch has to be appended to every cell, whether it gives pulses or not; four pulses of a cell take one step: random
+words, normal numbers and the law. Divided by how many vector instructions a core can do in a second, which is measured,
+that is a floor: no lane idle, no memory waited for, nothing sorted or copied.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ohmgrad.configs import SoftBoundsDevice
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.fingerprint import fingerprint
-from ohmgrad.engine.queue_cpu import GROUP, WORDS, Block, make_append
+from ohmgrad.engine.queue_cpu import GROUP, Block, make_append
 
 LANES = 512
 CHAINS = 16
@@ -81,7 +81,7 @@ def counted(function: Any, outputs: int) -> tuple[float, int]:
 
 
 def rate() -> float:
-    """Vector instructions that a core does in a second: multiplications and additions that do not wait for each other."""
+    """Vector instructions that a core does in a second: multiplications and additions, not waiting for each other."""
     import numba
 
     @numba.njit(error_model="numpy")
