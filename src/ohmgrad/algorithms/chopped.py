@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -11,10 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from ohmgrad.algorithms.buffered import BufferedTransfer, BufferedTransferCompound, quantised
+from ohmgrad.algorithms.choppers import Choppers, Chops, chop
 from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.averages import running_average
-from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.lengths import row_peaks
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
@@ -110,59 +110,10 @@ class ChoppedTransferCompound(BufferedTransferCompound):
         )
 
 
-@dataclass(kw_only=True)
-class Chops(Signs):
-    """What the choppers are in a batch: the flips for every sample, and what holds at every read.
-
-    ``product`` float32 ``[E, lanes]`` of +-1, in times out; ``sweeps`` int64 ``[E]``, completed before the read;
-    ``switched`` bool ``[E]``, whether the slice flipped since its last read.
-    """
-
-    product: Tensor
-    sweeps: Tensor
-    switched: Tensor
-
-
-class _Flips:
-    """Whether lines are flipped, for every sample of a batch.
-
-    :param first: bool ``[lines]``, when the batch begins; it may change once a flip is known here.
-    """
-
-    def __init__(self, first: Tensor, samples: int) -> None:
-        self.first, self.samples = first, samples
-        self.changes: Tensor | None = None  # before every sample, and after the last; counted modulo 256
-
-    def after(self, positions: Tensor, flips: Tensor, lines: Tensor | None = None) -> None:
-        """Flip lines after so many samples (int64 ``[m]``, at least 1).
-
-        :param flips: bool ``[m]`` for one line each, int64 ``[m]``; or ``[m, lines]`` for all lines.
-        """
-        if self.changes is None:
-            self.changes = self.first.new_zeros(self.samples + 1, len(self.first), dtype=torch.uint8)
-            self.changes[0] = self.first
-        if lines is None:
-            self.changes.index_add_(0, positions, flips.to(torch.uint8))
-        else:
-            where = positions * len(self.first) + lines
-            self.changes.view(-1).scatter_add_(0, where, flips.to(torch.uint8))
-
-    def of_samples(self) -> Tensor:
-        """The flips, bool ``[samples, lines]``."""
-        if self.changes is None:
-            return self.first.expand(self.samples, -1)
-        total = self.changes[: self.samples].cumsum(0, dtype=torch.uint8)
-        return total.bitwise_and_(1).view(torch.bool)
-
-
 def _recursion(z, sign, h, kappa, buffered, threshold, most, taken, mu, forgets):  # type: ignore[no-untyped-def]
     """Steps 4.1 to 4.3 for one cell."""
     n, h = quantised(where(buffered > 0.0, h, 0.0) + kappa * sign * z, threshold, most, taken, mu, forgets)
     return -n, h
-
-
-def _is_odd(count: Tensor) -> Tensor:
-    return (count & 1).bool()
 
 
 class ChoppedTransfer(BufferedTransfer):
@@ -233,65 +184,18 @@ class ChoppedTransfer(BufferedTransfer):
         """Flips of the lines of A for every sample; plans the flips of the batch (step 4.4)."""
         if k > 0:
             return Signs()
-        in_flips, out_flips = _Flips(self.in_chopper, samples), _Flips(self.out_chopper, samples)
-        product, sweeps, switched = self._flip(reads, positions, in_flips, out_flips, draws)
-        by_in, by_out = in_flips.of_samples(), out_flips.of_samples()
-        lines = (by_in, by_out) if self.config.transfer_columns else (by_out, by_in)
-        return Chops(*lines, product=product, sweeps=sweeps, switched=switched)
-
-    def _flip(
-        self, reads: Reads, positions: Tensor, in_flips: _Flips, out_flips: _Flips, draws: Draws
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Let the reads of a batch flip the choppers; what these are at every read, see :class:`Chops`."""
-        config, c_in, c_out = self.config, self.in_chopper, self.out_chopper
-        if len(reads) == 0:
-            return c_out.new_zeros(0), reads.slices, c_in[:0]
-        slices, ends = reads.slices, reads.happening(reads.slices == self.slices - 1).long()
-        passed = ends.cumsum(0) - ends
-        sweeps = self.transfer_counter + passed
-        self.transfer_counter.add_(ends.sum())
-        if config.in_chop_random:
-            flips = draws.uniform(Stream.CHOP_IN.of(0), reads.numbers, 1)[:, 0] <= config.in_chop_prob
-        else:
-            phase = self.sweeps_per_phase()
-            flips = (sweeps % phase == phase - 1) & (config.in_chop_prob > 0.0)
-        flips = reads.happening(flips)
-        if config.in_chop_prob > 0.0:
-            in_flips.after(positions, flips, slices)
-        flipped, switched = self._history(reads, flips)
-        opposite = (c_in[slices] ^ flipped)[:, None] ^ c_out
-        c_in ^= _is_odd(torch.zeros_like(c_in, dtype=torch.int64).index_add_(0, slices, flips.long()))
-        if config.out_chop_prob > 0.0:
-            # Slices are read in order: the first end is known from the first slice, and then every round has one.
-            rounds = self.slices * torch.arange(-(-len(reads) // self.slices), device=slices.device)
-            last = (self.slices - 1 - slices[:1] + rounds).clamp(max=len(reads) - 1)
-            coins = draws.uniform(Stream.CHOP_OUT.of(0), reads.numbers[last], self.lanes)
-            turned = (coins <= config.out_chop_prob) & (ends[last] > 0)[:, None]
-            out_flips.after(positions[last], turned)
-            total = torch.cat([turned.new_zeros(1, self.lanes), turned]).cumsum(0)
-            opposite ^= _is_odd(total[passed])
-            c_out ^= _is_odd(total[-1])
-        return 1.0 - 2.0 * opposite, sweeps, switched
-
-    def _history(self, reads: Reads, flips: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether earlier reads of this batch have flipped a slice, and whether its last read before did, bool ``[E]``.
-
-        Remembers the last flip of every slice.
-        """
-        slices, turn = reads.slices, torch.arange(len(reads), device=flips.device)
-        flipped, switched = torch.zeros_like(flips), self.in_chopper_switched[slices]
-        if len(reads) > reads.run:  # a slice may come twice
-            ordered = torch.sort(slices, stable=True)
-            count = flips[ordered.indices].long()
-            before = count.cumsum(0) - count
-            first = torch.searchsorted(ordered.values, ordered.values)
-            flipped[ordered.indices] = _is_odd(before - before[first])
-            switched[ordered.indices] = torch.where(first == turn, switched[ordered.indices], count.roll(1).bool())
-        happened = turn if reads.valid is None else torch.where(reads.valid, turn, -1)
-        last = torch.full_like(self.in_chopper, -1, dtype=torch.int64).scatter_reduce_(0, slices, happened, "amax")
-        remembered = torch.where(last < 0, self.in_chopper_switched, flips[last.clamp(min=0)])
-        self.in_chopper_switched.copy_(remembered)
-        return flipped, switched
+        config = self.config
+        choppers = Choppers(
+            self.in_chopper,
+            self.out_chopper,
+            self.in_chopper_switched,
+            self.transfer_counter,
+            chance=config.in_chop_prob,
+            phase=0 if config.in_chop_random else self.sweeps_per_phase(),
+            lane_chance=config.out_chop_prob,
+            columns=config.transfer_columns,
+        )
+        return chop(choppers, reads, positions, samples, draws)
 
     def sign(self, k: int) -> Tensor | None:
         r"""Signs in which A is stored, :math:`S = c_{out} c_{in}^T` ``[out, in]``."""

@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ohmgrad.algorithms.buffered import quantised
-from ohmgrad.algorithms.chopped import ChoppedTransfer, ChoppedTransferCompound, Chops
+from ohmgrad.algorithms.chopped import ChoppedTransfer, ChoppedTransferCompound
+from ohmgrad.algorithms.choppers import Chops
 from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.site import Site
