@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -116,6 +117,11 @@ def _recursion(z, sign, h, kappa, buffered, threshold, most, taken, mu, forgets)
     return -n, h
 
 
+def _single(value: float) -> float:
+    """A number rounded to single precision, as a tensor would hold it."""
+    return float(np.float32(value))
+
+
 class ChoppedTransfer(BufferedTransfer):
     """The recursion of :class:`ChoppedTransferCompound`."""
 
@@ -144,6 +150,7 @@ class ChoppedTransfer(BufferedTransfer):
         """See :meth:`Transfer.fast_rates`; remembers the last rate, which is 1 before the first."""
         config = self.config
         rates = super().fast_rates(x, d, rate, up, draws)
+        last: float | Tensor = self.fast_rate(rate)
         if config.auto_scale:
             largest_x, largest_d = (
                 self._average(name, row_peaks(values, draws.implementation), draws)
@@ -153,9 +160,10 @@ class ChoppedTransfer(BufferedTransfer):
                 product = largest_x * largest_d
                 target = self.fast_rate(rate) * up.desired_bl * self.devices[0].weight_granularity
                 rates = target / torch.where(product > 0.0, product, 1.0)
+                last = rates[-1]
         if up.d_sparsity:
             self._average("d_sparsity", (d == 0.0).float().mean(1), draws)
-        self.tmp_count_lr.copy_(rates[-1])
+        self.known("tmp_count_lr").fill_(last)
         return rates
 
     def _average(self, name: str, values: Tensor, draws: Draws) -> Tensor:
@@ -186,10 +194,10 @@ class ChoppedTransfer(BufferedTransfer):
             return Signs()
         config = self.config
         choppers = Choppers(
-            self.in_chopper,
-            self.out_chopper,
-            self.in_chopper_switched,
-            self.transfer_counter,
+            self.known("in_chopper"),
+            self.known("out_chopper"),
+            self.known("in_chopper_switched"),
+            self.known("transfer_counter"),
             chance=config.in_chop_prob,
             phase=0 if config.in_chop_random else self.sweeps_per_phase(),
             lane_chance=config.out_chop_prob,
@@ -208,16 +216,18 @@ class ChoppedTransfer(BufferedTransfer):
 
     def gain(self, rate: float, positions: Tensor, rates: Tensor, batch: int) -> Tensor:
         r""":math:`\kappa` at every read (step 4.1), float32 ``[E]``."""
-        config, g_a = self.config, self.devices[0].weight_granularity
-        buffer = torch.full((), (config.buffer_granularity or 1.0) * g_a, device=rates.device)
+        config, (g_a, g_c) = self.config, (device.weight_granularity for device in self.devices)
+        buffer = _single((config.buffer_granularity or 1.0) * g_a)
         if config.auto_granularity > 0.0:
-            buffer = buffer * (config.auto_granularity / (self.slices * self.period(0, batch)))
-        if config.correct_gradient_magnitudes:
-            fast = rates[positions - 1].float()
-            buffer = buffer * fast * (self.devices[1].weight_granularity / g_a)
-        alpha = torch.full((), self.transfer_rate(0, rate), device=rates.device)
-        largest = torch.finfo(torch.float32).max  # a fast rate that underflows must not make the buffer infinite
-        return (alpha / buffer).clamp(max=largest).expand(len(positions)).contiguous()
+            buffer = _single(buffer * _single(config.auto_granularity / (self.slices * self.period(0, batch))))
+        alpha, largest = _single(self.transfer_rate(0, rate)), torch.finfo(torch.float32).max
+        if not config.correct_gradient_magnitudes:
+            kappa = min(alpha / buffer, largest) if buffer > 0.0 else largest
+            return torch.full(positions.shape, kappa, device=rates.device)
+        buffers = torch.full(positions.shape, buffer, device=rates.device)
+        buffers = buffers * rates[positions - 1].float() * (g_c / g_a)
+        # A fast rate that underflows must not make the buffer infinite.
+        return torch.full_like(buffers, alpha).div_(buffers).clamp_(max=largest)
 
     def steps(
         self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor

@@ -79,7 +79,7 @@ def chop(choppers: Choppers, reads: Reads, positions: Tensor, samples: int, draw
         np.empty(len(reads), np.int64),
         np.empty(len(reads), bool),
     )
-    follow = _compiled() if draws.implementation == "cpu" else follow_reads
+    follow: Any = _compiled() if draws.implementation == "cpu" else follow_reads
     follow(*found, *state, slices, positions.numpy(), coins, lane_coins, chance, lane_chance, choppers.phase)
     return choppers.signs(*map(torch.from_numpy, found))
 

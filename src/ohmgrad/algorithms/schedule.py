@@ -42,14 +42,8 @@ class Reads(Counted):
     valid: Tensor | None = None
     implementation: Implementation = "reference"
 
-    @staticmethod
-    def none() -> Reads:
-        """No reads, in the processor's memory."""
-        empty = torch.zeros(0, dtype=torch.int64)
-        return Reads(empty, empty, empty)
-
     def __len__(self) -> int:
-        return len(self.times)
+        return self.times.shape[0]
 
     def sweeps(self) -> list[slice]:
         """Runs of reads that touch no slice twice, so that each can be handled at once."""
@@ -69,7 +63,7 @@ class Reads(Counted):
             numbers of the matrices.
         :param cells: numbers of the cells at every read, float32 ``[E, lanes]``, first what was read.
         :param matrices: digital matrices ``[slices, lanes]``, changed in place; :param numbers: of every read,
-            float32 ``[E]``.
+            ``[E]``, which the recursion sees as float32.
         :returns: what is written, ``[E, lanes]``; 0 for reads that do not happen.
         """
         given = Recursion(recursion, cells, matrices, numbers, constants)
@@ -87,10 +81,12 @@ class Reads(Counted):
 
         :param slices: how many there are.
         """
-        lines = torch.zeros(len(self), slices, device=self.slices.device)
-        if self.valid is None:
-            return lines.scatter_(1, self.slices[:, None], 1.0)
-        return lines.scatter_(1, self.slices[:, None], self.valid[:, None].float())
+        if self.implementation == "cpu" and self.valid is None:
+            lines = np.zeros((len(self), slices), np.float32)
+            lines[np.arange(len(self)), self.slices.numpy()] = 1.0
+            return torch.from_numpy(lines)
+        happens = self.happening(torch.ones(len(self), device=self.slices.device))
+        return happens.new_zeros(len(self), slices).scatter_(1, self.slices[:, None], happens[:, None])
 
 
 @dataclass
@@ -151,29 +147,36 @@ class Turns:
 def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch.device, draws: Draws) -> Reads:
     """The reads of one array in a batch.
 
-    :param start: the vectors before the batch; :param period: vectors between two transfers, 0: there is none;
+    :param start: the vectors before the batch; :param period: vectors between two transfers, above 0;
     :param clock: in whose memory vectors are counted.
     """
     if isinstance(start, Tensor) or draws.implementation == "gpu" or turns.pointers.device.type != "cpu":
         from ohmgrad.algorithms.schedule_gpu import next_reads as on_gpu
 
         return on_gpu(turns, start, batch, period, clock, draws)
-    room = (start + batch) // period - start // period if period > 0 else 0
+    room = (start + batch) // period - start // period
     if room == 0:
-        return Reads.none()
+        return no_reads(turns.pointers.device)
     begins = np.zeros(0, np.int64)
     if turns.at_random:
         transfers = turns.transfers[turns.k] + torch.arange(room)
         begins = draws.below(turns.slices, Stream.SELECT.of(turns.k), transfers).numpy()
     times, slices, numbers = np.empty((3, room * turns.at_once), np.int64)
-    reads = turns.reads if turns.reads_them else torch.zeros_like(turns.reads)
-    counters = (turns.pointers.numpy(), turns.transfers.numpy(), reads.numpy())
-    take = _compiled() if draws.implementation == "cpu" else take_turns
+    counted = turns.reads if turns.reads_them else torch.zeros_like(turns.reads)
+    counters = (turns.pointers.numpy(), turns.transfers.numpy(), counted.numpy())
+    take: Any = _compiled() if draws.implementation == "cpu" else take_turns
     take(times, slices, numbers, *counters, begins, turns.k, start, period, turns.slices, turns.at_once)
     if not turns.reads_them:
-        return Reads.none()
-    filled = map(torch.from_numpy, (times, slices, numbers))
-    return Reads(*filled, turns.run, implementation=draws.implementation)
+        return no_reads(turns.pointers.device)
+    after, which, numbered = map(torch.from_numpy, (times, slices, numbers))
+    return Reads(after, which, numbered, turns.run, implementation=draws.implementation)
+
+
+@cache
+def no_reads(where: torch.device) -> Reads:
+    """None: always the same."""
+    empty = torch.zeros(0, dtype=torch.int64, device=where)
+    return Reads(empty, empty, empty)
 
 
 def take_turns(  # type: ignore[no-untyped-def]

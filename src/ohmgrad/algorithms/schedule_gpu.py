@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ohmgrad.algorithms.schedule import Reads, Turns, numbers_from, transfer_times
+from ohmgrad.algorithms.schedule import Reads, Turns, no_reads, numbers_from, transfer_times
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.host import Count, last_of
 
@@ -15,9 +15,8 @@ def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch
     k, n, size = turns.k, turns.at_once, turns.slices
     times = transfer_times(start, batch, period, clock)
     room, pointer = len(times), turns.pointers[k]
-    none = Reads(times[:0], pointer[None][:0], pointer[None][:0])
     if room == 0:
-        return none
+        return no_reads(pointer.device)
     count, happens = None, None  # all do
     if isinstance(start, Tensor) and batch % period:
         happens = times <= start + batch
@@ -31,7 +30,7 @@ def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch
     pointer.copy_((last_of(begin, passed, pointer - n) + n) % size)
     turns.transfers[k].add_(passed)
     if not turns.reads_them:
-        return none
+        return no_reads(pointer.device)
     numbers = numbers_from(turns.reads[k], n * room, pointer.device)
     turns.reads[k].add_(n * passed)
     if n > 1:

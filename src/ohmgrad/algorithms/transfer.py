@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ohmgrad.algorithms.base import Compound, Rule
-from ohmgrad.algorithms.schedule import Reads, Signs, Turns, next_reads, numbers_from, period_in_vectors
+from ohmgrad.algorithms.schedule import Reads, Signs, Turns, next_reads, no_reads, numbers_from, period_in_vectors
 from ohmgrad.cells.base import Device, checked, make_array
 from ohmgrad.devices.base import require
 from ohmgrad.engine.base_array import Array, hidden_of
@@ -167,10 +167,11 @@ class Transfer(Rule):
         by_host = self._has_barriers() or any(array.counts_on_host() for array in arrays)
         if by_host:
             refuse_capture(x, "reads with noise on the input lines, and refreshes, cut every batch elsewhere")
-        start, batch = value_of(self.vectors, draws.asks or by_host), len(x)
+        vectors, batch = self.known("vectors"), x.shape[0]
+        start = value_of(vectors, draws.asks or by_host)
         samples = Samples.of(x, d, self.fast_rates(x, d, rate, up, draws))
-        self.vectors.add_(batch)
-        times = numbers_from(start + 1, batch, self.vectors.device)
+        vectors.add_(batch)
+        times = numbers_from(start + 1, batch, vectors.device)
         for k, array in enumerate(arrays):
             reads = self.schedule(k, start, batch, draws)
             samples = self._deliver(k, array, samples, times, reads, up, rate, draws)
@@ -199,23 +200,25 @@ class Transfer(Rule):
 
         Even if nothing arrives there, it may be read.
         """
-        if len(times) == 0 and len(reads) == 0:
+        arrived, room, is_last = times.shape[0], len(reads), k + 1 == len(self.gammas)
+        if room == 0 and arrived == 0:
             return samples
+        if room == 0:
+            signs = self.plan_signs(k, reads, reads.slices, arrived, draws)
+            array.update(samples.flipped(signs.x, signs.d), up, draws)
+            return samples if is_last else Samples.of(samples.x[:0], samples.d[:0], samples.rates[:0])
         positions = torch.searchsorted(times, reads.times, right=True)
         stops = positions.tolist() if self._has_barriers() else []
         positions = positions.to(samples.x.device, non_blocking=True)
-        signs = self.plan_signs(k, reads, positions, len(times), draws)
+        signs = self.plan_signs(k, reads, positions, arrived, draws)
         signed = samples.flipped(signs.x, signs.d)
-        if len(reads) == 0:
-            array.update(signed, up, draws)
-            return Samples.of(samples.x[:0], samples.d[:0], samples.rates[:0])
         values = self._read_while_updating(k, array, signed, up, reads, positions, stops, draws)
-        if k + 1 == len(self.arrays):
+        if is_last:
             return samples
         vector, write_rate = self.steps(k, values, reads, positions, signs, rate, samples.rates)
         selected, vector = reads.selected(self.slices), reads.happening(vector)
         x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
-        rates = torch.full((len(reads),), write_rate, dtype=torch.float64, device=x.device)
+        rates = torch.full((room,), write_rate, dtype=torch.float64, device=x.device)
         return Samples.of(x, d, reads.happening(rates), reads.count)
 
     def _read_while_updating(
@@ -274,29 +277,32 @@ class Transfer(Rule):
             every = config.transfer_every_vec[k]
         else:
             every = config.transfer_every * (self.slices / self.n_reads) ** k
-        if k == len(self.arrays) - 1 and config.no_self_transfer:
+        if k == len(self.gammas) - 1 and config.no_self_transfer:
             return 0
         return period_in_vectors(every, config.units_in_mbatch, batch)
 
     def schedule(self, k: int, start: Count, batch: int, draws: Draws) -> Reads:
         """The reads of array k in a batch; moves its slice pointer."""
+        pointers, period = self.known("current_slice_indices"), self.period(k, batch)
+        if period == 0:
+            return no_reads(pointers.device)
         turns = Turns(
             k,
-            self.current_slice_indices,
-            self.transfers,
-            self.reads,
+            pointers,
+            self.known("transfers"),
+            self.known("reads"),
             self.slices,
             self.n_reads,
             at_random=self.config.random_selection,
-            reads_them=k < len(self.arrays) - 1,  # a transfer to itself does nothing but move on
+            reads_them=k < len(self.gammas) - 1,  # a transfer to itself does nothing but move on
         )
-        return next_reads(turns, start, batch, self.period(k, batch), self.vectors.device, draws)
+        return next_reads(turns, start, batch, period, self.known("vectors").device, draws)
 
     # --- what a descendant changes -----------------------------------------------------------------------------------
 
     def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> Tensor:
         """Learning rate of the fast array for every vector of a batch (step 2), float64 ``[n]``."""
-        return torch.full((len(x),), self.fast_rate(rate), dtype=torch.float64, device=x.device)
+        return torch.full(x.shape[:1], self.fast_rate(rate), dtype=torch.float64, device=x.device)
 
     def fast_rate(self, rate: float) -> float:
         """``final_fast_lr`` without automatic scaling."""
