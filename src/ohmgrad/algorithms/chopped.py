@@ -18,6 +18,7 @@ from ohmgrad.engine.averages import running_average
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.lengths import row_peaks
 from ohmgrad.engine.site import Site
+from ohmgrad.engine.threads import serial
 from ohmgrad.parameters.update import UpdateParameters
 from ohmgrad.words import where
 
@@ -168,8 +169,8 @@ class ChoppedTransfer(BufferedTransfer):
 
     def _average(self, name: str, values: Tensor, draws: Draws) -> Tensor:
         """Running average of one number per vector, after every vector of a batch; float64 ``[n]``."""
-        weight = (1.0 - self.config.auto_momentum) / len(values)
-        average = self.get_buffer(name)
+        weight = (1.0 - self.config.auto_momentum) / values.shape[0]
+        average = self.known(name)
         averages = running_average(values.double(), average, weight, False, draws.implementation)
         average.copy_(averages[-1])
         return averages
@@ -209,8 +210,11 @@ class ChoppedTransfer(BufferedTransfer):
         r"""Signs in which A is stored, :math:`S = c_{out} c_{in}^T` ``[out, in]``."""
         if k > 0:
             return None
-        c_in, c_out = 1.0 - 2.0 * self.in_chopper.float(), 1.0 - 2.0 * self.out_chopper.float()
-        return torch.outer(c_out, c_in) if self.config.transfer_columns else torch.outer(c_in, c_out)
+        c_in, c_out = (1.0 - 2.0 * self.known(name).float() for name in ("in_chopper", "out_chopper"))
+        signs = torch.empty(self.slices, self.lanes, device=c_in.device)
+        for whole, part in serial(signs, c_in[:, None]):
+            torch.mul(part, c_out, out=whole)
+        return signs.t() if self.config.transfer_columns else signs
 
     # --- step 4 ------------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ def _flip(
     """Let the reads of a batch flip the choppers; what these are at every read, see :class:`Chops`."""
     c_in, c_out, phase, size = choppers.by_slice, choppers.by_lane, choppers.phase, len(choppers.by_slice)
     if len(reads) == 0:
-        return c_out.new_zeros(0), reads.slices, c_in[:0]
+        return c_out.new_zeros((0, len(c_out)), dtype=torch.float32), reads.slices, c_in[:0]
     slices, ends = reads.slices, reads.happening(reads.slices == size - 1).long()
     passed = ends.cumsum(0) - ends
     sweeps = choppers.sweeps + passed

@@ -17,16 +17,12 @@ from ohmgrad.engine.lengths import row_peaks
 from ohmgrad.engine.outer import add_outer_products
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
+from ohmgrad.engine.threads import serial
 from ohmgrad.parameters.update import UpdateParameters
 
 MOST_STEPS = 2.0**40
 r"""Steps :math:`\epsilon` at which :math:`\chi` saturates: far above all that a device can take, far below what
 overflows."""
-
-
-SERIAL = 2**15 - 1
-"""Elements of a block of rows on the processor: as many as torch leaves to one thread. Several would spin afterwards,
-on the cores that the kernels need next."""
 
 
 class MixedPrecisionCompound(DigitalRankUpdateCell):
@@ -143,13 +139,8 @@ class MixedPrecision(SingleArrayRule):
         limit = MOST_STEPS * config.step
         d = saturated(d * rate, row_peaks(x, draws.implementation), limit)
         add_outer_products(self.chi, d, x, draws.implementation)
-        for chi in self.chi.split(self._block(draws)):
+        for (chi,) in serial(self.chi):
             chi.clamp_(-limit, limit)
-
-    def _block(self, draws: Draws) -> int:
-        """Rows of the digital matrix that are handled at once."""
-        rows, width = self.chi.shape
-        return max(1, SERIAL // width) if draws.asks else rows
 
     def _transfer(self, up: UpdateParameters, draws: Draws) -> None:
         """Step 3."""
@@ -163,8 +154,7 @@ class MixedPrecision(SingleArrayRule):
         self.transfers += 1
         rows = (start + torch.arange(count, device=self.chi.device)) % size
         steps = self.chi.new_empty(count, width)
-        block = self._block(draws)
-        for part, whole in zip(rows.split(block), steps.split(block), strict=True):
+        for whole, part in serial(steps, rows):
             chi = self.chi.index_select(0, part)
             ratio = chi / config.step
             torch.sub(ratio, torch.fmod(ratio, 1.0), out=whole)  # trunc, which torch would share

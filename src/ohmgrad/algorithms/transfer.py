@@ -23,6 +23,7 @@ from ohmgrad.engine.periphery import Direction, Periphery
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
+from ohmgrad.engine.threads import serial
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -163,8 +164,7 @@ class Transfer(Rule):
         With noise on the input lines of reads, or cells that are refreshed, work is cut where reads happen. Then the
         vectors are counted in host memory, so that nothing waits, and updates cannot be captured in a CUDA graph.
         """
-        arrays = self.all_arrays()
-        by_host = self._has_barriers() or any(array.counts_on_host() for array in arrays)
+        by_host = self.counts_on_host()
         if by_host:
             refuse_capture(x, "reads with noise on the input lines, and refreshes, cut every batch elsewhere")
         vectors, batch = self.known("vectors"), x.shape[0]
@@ -172,7 +172,7 @@ class Transfer(Rule):
         samples = Samples.of(x, d, self.fast_rates(x, d, rate, up, draws))
         vectors.add_(batch)
         times = numbers_from(start + 1, batch, vectors.device)
-        for k, array in enumerate(arrays):
+        for k, array in enumerate(self.all_arrays()):
             reads = self.schedule(k, start, batch, draws)
             samples = self._deliver(k, array, samples, times, reads, up, rate, draws)
             times, up = reads.times, self.config.transfer_update
@@ -336,13 +336,16 @@ class Transfer(Rule):
         arrays = self.all_arrays()
         if self.fully_hidden:
             return arrays[-1].visible()
-        torch.mul(arrays[-1].visible(), self.gammas[-1], out=self.mixed)
+        mixed, by_slice = self.known("mixed"), arrays[0].by_slice
+        for whole, part in serial(by_slice(mixed), by_slice(arrays[-1].visible())):
+            torch.mul(part, self.gammas[-1], out=whole)
         for k, array in enumerate(arrays[:-1]):
             if self.gammas[k] != 0.0:
-                signs = self.sign(k)
-                stored = array.visible() if signs is None else signs * array.visible()
-                self.mixed.add_(stored, alpha=self.gammas[k])
-        return self.mixed
+                stored, signs = by_slice(array.visible()), self.sign(k)
+                of_parts = () if signs is None else (by_slice(signs),)
+                for whole, part, *sign in serial(by_slice(mixed), stored, *of_parts):
+                    whole.add_(sign[0] * part if sign else part, alpha=self.gammas[k])
+        return mixed
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """The slow array is set, the others and all counters start from 0."""
