@@ -76,18 +76,6 @@ class Reads(Counted):
         happens = self.valid.reshape(-1, *[1] * (values.ndim - 1))
         return torch.where(happens, values, 0).to(values.dtype)
 
-    def selected(self, slices: int) -> Tensor:
-        """The one-hot lines that say which slice each read is of, float32 ``[E, slices]``; 0 where it does not happen.
-
-        :param slices: how many there are.
-        """
-        if self.implementation == "cpu" and self.valid is None:
-            lines = np.zeros((len(self), slices), np.float32)
-            lines[np.arange(len(self)), self.slices.numpy()] = 1.0
-            return torch.from_numpy(lines)
-        happens = self.happening(torch.ones(len(self), device=self.slices.device))
-        return happens.new_zeros(len(self), slices).scatter_(1, self.slices[:, None], happens[:, None])
-
 
 @dataclass
 class Signs:
@@ -111,6 +99,15 @@ def transfer_times(start: Count, batch: int, period: int, where: torch.device | 
         return torch.zeros(0, dtype=torch.int64, device=where)
     room = -(-batch // period) if isinstance(start, Tensor) else (start + batch) // period - start // period
     return (start // period + 1 + torch.arange(room, device=where)) * period
+
+
+def one_hot(slices: Tensor, size: int, implementation: Implementation) -> Tensor:
+    """Lines of which one each, int64 ``[E]``, carries a 1: float32 ``[E, size]``."""
+    if implementation == "cpu":  # where torch would share out the zeros, and its threads spin afterwards
+        lines = np.zeros((slices.shape[0], size), np.float32)
+        lines[np.arange(len(lines)), slices.numpy()] = 1.0
+        return torch.from_numpy(lines)
+    return torch.zeros(slices.shape[0], size, device=slices.device).scatter_(1, slices[:, None], 1.0)
 
 
 def numbers_from(first: Count, count: int, where: torch.device | None = None) -> Tensor:

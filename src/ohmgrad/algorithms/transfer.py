@@ -11,7 +11,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ohmgrad.algorithms.base import Compound, Rule
-from ohmgrad.algorithms.schedule import Reads, Signs, Turns, next_reads, no_reads, numbers_from, period_in_vectors
+from ohmgrad.algorithms.schedule import (
+    Reads,
+    Signs,
+    Turns,
+    next_reads,
+    no_reads,
+    numbers_from,
+    one_hot,
+    period_in_vectors,
+)
 from ohmgrad.cells.base import Device, checked, make_array
 from ohmgrad.devices.base import require
 from ohmgrad.engine.base_array import Array, hidden_of
@@ -216,7 +225,8 @@ class Transfer(Rule):
         if is_last:
             return samples
         vector, write_rate = self.steps(k, values, reads, positions, signs, rate, samples.rates)
-        selected, vector = reads.selected(self.slices), reads.happening(vector)
+        selected = reads.happening(one_hot(reads.slices, self.slices, draws.implementation))
+        vector = reads.happening(vector)
         x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
         rates = torch.full((room,), write_rate, dtype=torch.float64, device=x.device)
         return Samples.of(x, d, reads.happening(rates), reads.count)
