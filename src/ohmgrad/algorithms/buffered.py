@@ -96,7 +96,7 @@ class BufferedTransfer(Transfer):
 
     def rows_of(self, name: str) -> Tensor:
         """A digital matrix as ``[slices, lanes]`` (a view)."""
-        return self.all_arrays()[0].by_slice(self.get_buffer(name))
+        return self.all_arrays()[0].by_slice(self.known(name))
 
     def transfer_rate(self, k: int, rate: float) -> float:
         """``final_transfer_lr`` of the transfers from array k (step 4.1)."""

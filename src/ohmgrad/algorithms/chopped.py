@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from ohmgrad.algorithms.buffered import BufferedTransfer, BufferedTransferCompound, quantised
+from ohmgrad.algorithms.choppers import Choppers, Chops, chop
 from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.averages import running_average
-from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.peaks import row_peaks
 from ohmgrad.engine.site import Site
+from ohmgrad.engine.threads import serial
 from ohmgrad.parameters.update import UpdateParameters
 from ohmgrad.words import where
 
@@ -110,59 +112,15 @@ class ChoppedTransferCompound(BufferedTransferCompound):
         )
 
 
-@dataclass(kw_only=True)
-class Chops(Signs):
-    """What the choppers are in a batch: the flips for every sample, and what holds at every read.
-
-    ``product`` float32 ``[E, lanes]`` of +-1, in times out; ``sweeps`` int64 ``[E]``, completed before the read;
-    ``switched`` bool ``[E]``, whether the slice flipped since its last read.
-    """
-
-    product: Tensor
-    sweeps: Tensor
-    switched: Tensor
-
-
-class _Flips:
-    """Whether lines are flipped, for every sample of a batch.
-
-    :param first: bool ``[lines]``, when the batch begins; it may change once a flip is known here.
-    """
-
-    def __init__(self, first: Tensor, samples: int) -> None:
-        self.first, self.samples = first, samples
-        self.changes: Tensor | None = None  # before every sample, and after the last; counted modulo 256
-
-    def after(self, positions: Tensor, flips: Tensor, lines: Tensor | None = None) -> None:
-        """Flip lines after so many samples (int64 ``[m]``, at least 1).
-
-        :param flips: bool ``[m]`` for one line each, int64 ``[m]``; or ``[m, lines]`` for all lines.
-        """
-        if self.changes is None:
-            self.changes = self.first.new_zeros(self.samples + 1, len(self.first), dtype=torch.uint8)
-            self.changes[0] = self.first
-        if lines is None:
-            self.changes.index_add_(0, positions, flips.to(torch.uint8))
-        else:
-            where = positions * len(self.first) + lines
-            self.changes.view(-1).scatter_add_(0, where, flips.to(torch.uint8))
-
-    def of_samples(self) -> Tensor:
-        """The flips, bool ``[samples, lines]``."""
-        if self.changes is None:
-            return self.first.expand(self.samples, -1)
-        total = self.changes[: self.samples].cumsum(0, dtype=torch.uint8)
-        return total.bitwise_and_(1).view(torch.bool)
-
-
 def _recursion(z, sign, h, kappa, buffered, threshold, most, taken, mu, forgets):  # type: ignore[no-untyped-def]
     """Steps 4.1 to 4.3 for one cell."""
     n, h = quantised(where(buffered > 0.0, h, 0.0) + kappa * sign * z, threshold, most, taken, mu, forgets)
     return -n, h
 
 
-def _is_odd(count: Tensor) -> Tensor:
-    return (count & 1).bool()
+def _single(value: float) -> float:
+    """A number rounded to single precision, as a tensor would hold it."""
+    return float(np.float32(value))
 
 
 class ChoppedTransfer(BufferedTransfer):
@@ -193,6 +151,7 @@ class ChoppedTransfer(BufferedTransfer):
         """See :meth:`Transfer.fast_rates`; remembers the last rate, which is 1 before the first."""
         config = self.config
         rates = super().fast_rates(x, d, rate, up, draws)
+        last: float | Tensor = self.fast_rate(rate)
         if config.auto_scale:
             largest_x, largest_d = (
                 self._average(name, row_peaks(values, draws.implementation), draws)
@@ -202,15 +161,16 @@ class ChoppedTransfer(BufferedTransfer):
                 product = largest_x * largest_d
                 target = self.fast_rate(rate) * up.desired_bl * self.devices[0].weight_granularity
                 rates = target / torch.where(product > 0.0, product, 1.0)
+                last = rates[-1]
         if up.d_sparsity:
             self._average("d_sparsity", (d == 0.0).float().mean(1), draws)
-        self.tmp_count_lr.copy_(rates[-1])
+        self.known("tmp_count_lr").fill_(last)
         return rates
 
     def _average(self, name: str, values: Tensor, draws: Draws) -> Tensor:
         """Running average of one number per vector, after every vector of a batch; float64 ``[n]``."""
-        weight = (1.0 - self.config.auto_momentum) / len(values)
-        average = self.get_buffer(name)
+        weight = (1.0 - self.config.auto_momentum) / values.shape[0]
+        average = self.known(name)
         averages = running_average(values.double(), average, weight, False, draws.implementation)
         average.copy_(averages[-1])
         return averages
@@ -233,87 +193,45 @@ class ChoppedTransfer(BufferedTransfer):
         """Flips of the lines of A for every sample; plans the flips of the batch (step 4.4)."""
         if k > 0:
             return Signs()
-        in_flips, out_flips = _Flips(self.in_chopper, samples), _Flips(self.out_chopper, samples)
-        product, sweeps, switched = self._flip(reads, positions, in_flips, out_flips, draws)
-        by_in, by_out = in_flips.of_samples(), out_flips.of_samples()
-        lines = (by_in, by_out) if self.config.transfer_columns else (by_out, by_in)
-        return Chops(*lines, product=product, sweeps=sweeps, switched=switched)
-
-    def _flip(
-        self, reads: Reads, positions: Tensor, in_flips: _Flips, out_flips: _Flips, draws: Draws
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Let the reads of a batch flip the choppers; what these are at every read, see :class:`Chops`."""
-        config, c_in, c_out = self.config, self.in_chopper, self.out_chopper
-        if len(reads) == 0:
-            return c_out.new_zeros(0), reads.slices, c_in[:0]
-        slices, ends = reads.slices, reads.happening(reads.slices == self.slices - 1).long()
-        passed = ends.cumsum(0) - ends
-        sweeps = self.transfer_counter + passed
-        self.transfer_counter.add_(ends.sum())
-        if config.in_chop_random:
-            flips = draws.uniform(Stream.CHOP_IN.of(0), reads.numbers, 1)[:, 0] <= config.in_chop_prob
-        else:
-            phase = self.sweeps_per_phase()
-            flips = (sweeps % phase == phase - 1) & (config.in_chop_prob > 0.0)
-        flips = reads.happening(flips)
-        if config.in_chop_prob > 0.0:
-            in_flips.after(positions, flips, slices)
-        flipped, switched = self._history(reads, flips)
-        opposite = (c_in[slices] ^ flipped)[:, None] ^ c_out
-        c_in ^= _is_odd(torch.zeros_like(c_in, dtype=torch.int64).index_add_(0, slices, flips.long()))
-        if config.out_chop_prob > 0.0:
-            # Slices are read in order: the first end is known from the first slice, and then every round has one.
-            rounds = self.slices * torch.arange(-(-len(reads) // self.slices), device=slices.device)
-            last = (self.slices - 1 - slices[:1] + rounds).clamp(max=len(reads) - 1)
-            coins = draws.uniform(Stream.CHOP_OUT.of(0), reads.numbers[last], self.lanes)
-            turned = (coins <= config.out_chop_prob) & (ends[last] > 0)[:, None]
-            out_flips.after(positions[last], turned)
-            total = torch.cat([turned.new_zeros(1, self.lanes), turned]).cumsum(0)
-            opposite ^= _is_odd(total[passed])
-            c_out ^= _is_odd(total[-1])
-        return 1.0 - 2.0 * opposite, sweeps, switched
-
-    def _history(self, reads: Reads, flips: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether earlier reads of this batch have flipped a slice, and whether its last read before did, bool ``[E]``.
-
-        Remembers the last flip of every slice.
-        """
-        slices, turn = reads.slices, torch.arange(len(reads), device=flips.device)
-        flipped, switched = torch.zeros_like(flips), self.in_chopper_switched[slices]
-        if len(reads) > reads.run:  # a slice may come twice
-            ordered = torch.sort(slices, stable=True)
-            count = flips[ordered.indices].long()
-            before = count.cumsum(0) - count
-            first = torch.searchsorted(ordered.values, ordered.values)
-            flipped[ordered.indices] = _is_odd(before - before[first])
-            switched[ordered.indices] = torch.where(first == turn, switched[ordered.indices], count.roll(1).bool())
-        happened = turn if reads.valid is None else torch.where(reads.valid, turn, -1)
-        last = torch.full_like(self.in_chopper, -1, dtype=torch.int64).scatter_reduce_(0, slices, happened, "amax")
-        remembered = torch.where(last < 0, self.in_chopper_switched, flips[last.clamp(min=0)])
-        self.in_chopper_switched.copy_(remembered)
-        return flipped, switched
+        config = self.config
+        choppers = Choppers(
+            self.known("in_chopper"),
+            self.known("out_chopper"),
+            self.known("in_chopper_switched"),
+            self.known("transfer_counter"),
+            chance=config.in_chop_prob,
+            phase=0 if config.in_chop_random else self.sweeps_per_phase(),
+            lane_chance=config.out_chop_prob,
+            columns=config.transfer_columns,
+        )
+        return chop(choppers, reads, positions, samples, draws)
 
     def sign(self, k: int) -> Tensor | None:
         r"""Signs in which A is stored, :math:`S = c_{out} c_{in}^T` ``[out, in]``."""
         if k > 0:
             return None
-        c_in, c_out = 1.0 - 2.0 * self.in_chopper.float(), 1.0 - 2.0 * self.out_chopper.float()
-        return torch.outer(c_out, c_in) if self.config.transfer_columns else torch.outer(c_in, c_out)
+        c_in, c_out = (1.0 - 2.0 * self.known(name).float() for name in ("in_chopper", "out_chopper"))
+        signs = torch.empty(self.slices, self.lanes, device=c_in.device)
+        for whole, part in serial(signs, c_in[:, None]):
+            torch.mul(part, c_out, out=whole)
+        return signs.t() if self.config.transfer_columns else signs
 
     # --- step 4 ------------------------------------------------------------------------------------------------------
 
     def gain(self, rate: float, positions: Tensor, rates: Tensor, batch: int) -> Tensor:
         r""":math:`\kappa` at every read (step 4.1), float32 ``[E]``."""
-        config, g_a = self.config, self.devices[0].weight_granularity
-        buffer = torch.full((), (config.buffer_granularity or 1.0) * g_a, device=rates.device)
+        config, (g_a, g_c) = self.config, (device.weight_granularity for device in self.devices)
+        buffer = _single((config.buffer_granularity or 1.0) * g_a)
         if config.auto_granularity > 0.0:
-            buffer = buffer * (config.auto_granularity / (self.slices * self.period(0, batch)))
-        if config.correct_gradient_magnitudes:
-            fast = rates[positions - 1].float()
-            buffer = buffer * fast * (self.devices[1].weight_granularity / g_a)
-        alpha = torch.full((), self.transfer_rate(0, rate), device=rates.device)
-        largest = torch.finfo(torch.float32).max  # a fast rate that underflows must not make the buffer infinite
-        return (alpha / buffer).clamp(max=largest).expand(len(positions)).contiguous()
+            buffer = _single(buffer * _single(config.auto_granularity / (self.slices * self.period(0, batch))))
+        alpha, largest = _single(self.transfer_rate(0, rate)), torch.finfo(torch.float32).max
+        if not config.correct_gradient_magnitudes:
+            kappa = min(alpha / buffer, largest) if buffer > 0.0 else largest
+            return torch.full(positions.shape, kappa, device=rates.device)
+        buffers = torch.full(positions.shape, buffer, device=rates.device)
+        buffers = buffers * rates[positions - 1].float() * (g_c / g_a)
+        # A fast rate that underflows must not make the buffer infinite.
+        return torch.full_like(buffers, alpha).div_(buffers).clamp_(max=largest)
 
     def steps(
         self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor

@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ohmgrad.algorithms.buffered import quantised
-from ohmgrad.algorithms.chopped import ChoppedTransfer, ChoppedTransferCompound, Chops
+from ohmgrad.algorithms.chopped import ChoppedTransfer, ChoppedTransferCompound
+from ohmgrad.algorithms.choppers import Chops
 from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.site import Site
@@ -64,12 +65,13 @@ class DynamicTransferCompound(ChoppedTransferCompound):
 
 
 def _recursion(  # type: ignore[no-untyped-def]
-    z, sign, h, running, past, kappa, switched, writes, weight, kept, cap, threshold, most, taken, mu, forgets
+    z, sign, h, running, past, kappa, switched, sweeps, phase, weight, kept, cap, threshold, most, taken, mu, forgets
 ):
     """Steps 4.1 to 4.5 for one cell."""
     past = where(switched > 0.0, running, past)
     n, h = quantised(h + kappa * sign * (z - past), threshold, most, taken, mu, forgets)
     h = where(n == 0.0, h, clip(h, -cap, cap))
+    writes = where(sweeps > phase, 1.0, 0.0)
     return -n * writes, h, kept * running + weight * z, past
 
 
@@ -96,8 +98,8 @@ class DynamicTransfer(ChoppedTransfer):
         if config.buffer_cap > 0.0 and not config.forget_buffer:
             cap = config.transfer_update.desired_bl * config.buffer_cap
         cells, matrices = (values, signs.product), tuple(self.rows_of(name) for name in self.buffer_names())
-        numbers = (kappa, signs.switched.float(), (signs.sweeps > phase).float())
-        constants = (weight, 1.0 - weight, cap, *self.quantiser(1.0))
+        numbers = (kappa, signs.switched, signs.sweeps)
+        constants = (float(phase), weight, 1.0 - weight, cap, *self.quantiser(1.0))
         return reads.follow(_recursion, cells, matrices, numbers, constants), self.write_rate(k)
 
     def state(self) -> dict[str, Tensor]:

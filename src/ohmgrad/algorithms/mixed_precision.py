@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ohmgrad.algorithms.base import DigitalRankUpdateCell, SingleArrayRule
-from ohmgrad.algorithms.schedule import period_in_vectors, transfer_times
+from ohmgrad.algorithms.schedule import one_hot, period_in_vectors, transfer_times
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.host import refuse_capture
@@ -17,16 +17,12 @@ from ohmgrad.engine.outer import add_outer_products
 from ohmgrad.engine.peaks import row_peaks
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
+from ohmgrad.engine.threads import serial
 from ohmgrad.parameters.update import UpdateParameters
 
 MOST_STEPS = 2.0**40
 r"""Steps :math:`\epsilon` at which :math:`\chi` saturates: far above all that a device can take, far below what
 overflows."""
-
-
-SERIAL = 2**15 - 1
-"""Elements of a block of rows on the processor: as many as torch leaves to one thread. Several would spin afterwards,
-on the cores that the kernels need next."""
 
 
 class MixedPrecisionCompound(DigitalRankUpdateCell):
@@ -129,27 +125,24 @@ class MixedPrecision(SingleArrayRule):
         every, batch = self.config.transfer_every, len(x)
         if every > 1:
             refuse_capture(x, "MixedPrecisionCompound.transfer_every above 1 lets some updates transfer, others not")
-        start = int(self.current_update_index) if every > 1 else 0  # else every batch is a period, or none ever ends
-        self.current_update_index += batch
+        vectors = self.known("current_update_index")
+        start = int(vectors) if every > 1 else 0  # else every batch is a period, or none ever ends
+        vectors.add_(batch)
         if len(transfer_times(start, batch, period_in_vectors(every, True, batch))):
             self._transfer(up, draws)
 
     def _collect(self, x: Tensor, d: Tensor, rate: float, draws: Draws) -> None:
         """Steps 1 and 2."""
-        config, numbers = self.config, self.vectors + torch.arange(len(x), device=x.device)
-        self.vectors += len(x)
+        config, vectors = self.config, self.known("vectors")
+        numbers = vectors + torch.arange(x.shape[0], device=x.device)
+        vectors.add_(x.shape[0])
         x = quantised(x, config.n_x_bins, config.stoc_round_x, draws, Stream.MIXED_ROUND_X.of(0), numbers)
         d = quantised(d, config.n_d_bins, config.stoc_round_d, draws, Stream.MIXED_ROUND_D.of(0), numbers)
         limit = MOST_STEPS * config.step
         d = saturated(d * rate, row_peaks(x, draws.implementation), limit)
         add_outer_products(self.chi, d, x, draws.implementation)
-        for chi in self.chi.split(self._block(draws)):
+        for (chi,) in serial(self.chi):
             chi.clamp_(-limit, limit)
-
-    def _block(self, draws: Draws) -> int:
-        """Rows of the digital matrix that are handled at once."""
-        rows, width = self.chi.shape
-        return max(1, SERIAL // width) if draws.asks else rows
 
     def _transfer(self, up: UpdateParameters, draws: Draws) -> None:
         """Step 3."""
@@ -160,20 +153,20 @@ class MixedPrecision(SingleArrayRule):
         start = self.current_row_index
         if config.random_row and count < size:
             start = draws.below(size, Stream.MIXED_ROW.of(0), self.transfers[None])[0]
-        self.transfers += 1
+        self.transfers.add_(1)
         rows = (start + torch.arange(count, device=self.chi.device)) % size
         steps = self.chi.new_empty(count, width)
-        block = self._block(draws)
-        for part, whole in zip(rows.split(block), steps.split(block), strict=True):
+        for whole, part in serial(steps, rows):
             chi = self.chi.index_select(0, part)
             ratio = chi / config.step
             torch.sub(ratio, torch.fmod(ratio, 1.0), out=whole)  # trunc, which torch would share
             self.chi.index_copy_(0, part, chi - config.step * whole)
         self.current_row_index.copy_((start + count) % size)
-        selected = self.chi.new_zeros(count, size).scatter_(1, rows[:, None], 1.0)
+        selected = one_hot(rows, size, draws.implementation)
         rates = torch.full((count,), config.transfer_lr * config.step, dtype=torch.float64, device=self.chi.device)
-        managed = up.replaced(update_management=True, update_bl_management=True)
-        self.array.update(Samples.of(steps, selected, rates), managed, draws)
+        if not (up.update_management and up.update_bl_management):
+            up = up.replaced(update_management=True, update_bl_management=True)
+        self.array.update(Samples.of(steps, selected, rates), up, draws)
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         r"""The device is set; :math:`\chi`, the row pointer and the count of vectors start from 0."""

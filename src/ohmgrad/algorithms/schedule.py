@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ohmgrad.engine.compiler import compile_function
+from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.host import Count
 from ohmgrad.engine.implementation import Implementation
+from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.engine.recursion import Recursion, run
 from ohmgrad.engine.samples import Counted
 
@@ -38,7 +43,7 @@ class Reads(Counted):
     implementation: Implementation = "reference"
 
     def __len__(self) -> int:
-        return len(self.times)
+        return self.times.shape[0]
 
     def sweeps(self) -> list[slice]:
         """Runs of reads that touch no slice twice, so that each can be handled at once."""
@@ -58,7 +63,7 @@ class Reads(Counted):
             numbers of the matrices.
         :param cells: numbers of the cells at every read, float32 ``[E, lanes]``, first what was read.
         :param matrices: digital matrices ``[slices, lanes]``, changed in place; :param numbers: of every read,
-            float32 ``[E]``.
+            ``[E]``, which the recursion sees as float32.
         :returns: what is written, ``[E, lanes]``; 0 for reads that do not happen.
         """
         given = Recursion(recursion, cells, matrices, numbers, constants)
@@ -94,3 +99,108 @@ def transfer_times(start: Count, batch: int, period: int, where: torch.device | 
         return torch.zeros(0, dtype=torch.int64, device=where)
     room = -(-batch // period) if isinstance(start, Tensor) else (start + batch) // period - start // period
     return (start // period + 1 + torch.arange(room, device=where)) * period
+
+
+def one_hot(slices: Tensor, size: int, implementation: Implementation) -> Tensor:
+    """Lines of which one each, int64 ``[E]``, carries a 1: float32 ``[E, size]``."""
+    if implementation == "cpu":  # where torch would share out the zeros, and its threads spin afterwards
+        lines = np.zeros((slices.shape[0], size), np.float32)
+        lines[np.arange(len(lines)), slices.numpy()] = 1.0
+        return torch.from_numpy(lines)
+    return torch.zeros(slices.shape[0], size, device=slices.device).scatter_(1, slices[:, None], 1.0)
+
+
+def numbers_from(first: Count, count: int, where: torch.device | None = None) -> Tensor:
+    """So many numbers in turn, int64 ``[count]``."""
+    if isinstance(first, Tensor):
+        return first + torch.arange(count, device=where)
+    return torch.arange(first, first + count, device=where)
+
+
+@dataclass
+class Turns:
+    """Whose turn it is to be read in array ``k`` of a chain.
+
+    ``pointers`` (the next slice), ``transfers`` and ``reads`` (how many there have been since the tile was made), int64
+    ``[arrays]``, change in place. ``slices``: how many there are; ``at_once``: how many a transfer reads;
+    ``at_random``: it may begin with any slice; ``reads_them``: if False, a transfer only moves the pointer on.
+    """
+
+    k: int
+    pointers: Tensor
+    transfers: Tensor
+    reads: Tensor
+    slices: int
+    at_once: int
+    at_random: bool
+    reads_them: bool
+
+    @property
+    def run(self) -> int:
+        """See :class:`Reads`."""
+        return self.at_once if self.at_random else self.slices
+
+
+def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch.device, draws: Draws) -> Reads:
+    """The reads of one array in a batch.
+
+    :param start: the vectors before the batch; :param period: vectors between two transfers, above 0;
+    :param clock: in whose memory vectors are counted.
+    """
+    if isinstance(start, Tensor) or draws.implementation == "gpu" or turns.pointers.device.type != "cpu":
+        from ohmgrad.algorithms.schedule_gpu import next_reads as on_gpu
+
+        return on_gpu(turns, start, batch, period, clock, draws)
+    room = (start + batch) // period - start // period
+    if room == 0:
+        return no_reads(turns.pointers.device)
+    begins = np.zeros(0, np.int64)
+    if turns.at_random:
+        transfers = turns.transfers[turns.k] + torch.arange(room)
+        begins = draws.below(turns.slices, Stream.SELECT.of(turns.k), transfers).numpy()
+    times, slices, numbers = np.empty((3, room * turns.at_once), np.int64)
+    counted = turns.reads if turns.reads_them else torch.zeros_like(turns.reads)
+    counters = (turns.pointers.numpy(), turns.transfers.numpy(), counted.numpy())
+    take: Any = _compiled() if draws.implementation == "cpu" else take_turns
+    take(times, slices, numbers, *counters, begins, turns.k, start, period, turns.slices, turns.at_once)
+    if not turns.reads_them:
+        return no_reads(turns.pointers.device)
+    after, which, numbered = map(torch.from_numpy, (times, slices, numbers))
+    return Reads(after, which, numbered, turns.run, implementation=draws.implementation)
+
+
+@cache
+def no_reads(where: torch.device) -> Reads:
+    """None: always the same."""
+    empty = torch.zeros(0, dtype=torch.int64, device=where)
+    return Reads(empty, empty, empty)
+
+
+def take_turns(  # type: ignore[no-untyped-def]
+    times, slices, numbers, pointers, transfers, reads, begins, k, start, period, size, at_once
+):
+    """Work out the reads of array k, int64 ``[E]``, and count them.
+
+    :param begins: the first slice of every transfer, ``[transfers]``; empty: the next one.
+    """
+    e, time = 0, start // period * period
+    while e < len(times):
+        time += period
+        s = begins[e // at_once] if len(begins) else pointers[k]
+        for _ in range(at_once):
+            times[e], slices[e], numbers[e] = time, s % size, reads[k]
+            s += 1
+            reads[k] += 1
+            e += 1
+        pointers[k] = s % size
+        transfers[k] += 1
+
+
+@cache
+def _compiled() -> Any:
+    taken = compile_function(take_turns)
+
+    def take(*arguments):  # type: ignore[no-untyped-def]
+        taken(*arguments)
+
+    return compile_kernel(take, __name__)

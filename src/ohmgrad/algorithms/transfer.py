@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -12,18 +11,28 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ohmgrad.algorithms.base import Compound, Rule
-from ohmgrad.algorithms.schedule import Reads, Signs, period_in_vectors, transfer_times
+from ohmgrad.algorithms.schedule import (
+    Reads,
+    Signs,
+    Turns,
+    next_reads,
+    no_reads,
+    numbers_from,
+    one_hot,
+    period_in_vectors,
+)
 from ohmgrad.cells.base import Device, checked, make_array
 from ohmgrad.devices.base import require
-from ohmgrad.engine.base_array import hidden_of
+from ohmgrad.engine.base_array import Array, hidden_of
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.host import Count, last_of, refuse_capture, value_of
+from ohmgrad.engine.host import Count, refuse_capture, value_of
 from ohmgrad.engine.management import check_io
 from ohmgrad.engine.mvm import mvm, read_slices, unmanaged
 from ohmgrad.engine.periphery import Direction, Periphery
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
+from ohmgrad.engine.threads import serial
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -167,11 +176,15 @@ class Transfer(Rule):
         by_host = self.counts_on_host()
         if by_host:
             refuse_capture(x, "reads with noise on the input lines, and refreshes, cut every batch elsewhere")
-        start, batch = value_of(self.vectors, draws.asks or by_host), len(x)
+        vectors, batch = self.known("vectors"), x.shape[0]
+        start = value_of(vectors, draws.asks or by_host)
         samples = Samples.of(x, d, self.fast_rates(x, d, rate, up, draws))
-        self.vectors += batch
-        times = start + 1 + torch.arange(batch, device=self.vectors.device)
-        self._deliver(0, samples, times, (start, batch), up, rate, draws)
+        vectors.add_(batch)
+        times = numbers_from(start + 1, batch, vectors.device)
+        for k, array in enumerate(self.all_arrays()):
+            reads = self.schedule(k, start, batch, draws)
+            samples = self._deliver(k, array, samples, times, reads, up, rate, draws)
+            times, up = reads.times, self.config.transfer_update
 
     def _has_barriers(self) -> bool:
         """Whether a read depends on the whole array: noise drives all of its input lines."""
@@ -184,39 +197,44 @@ class Transfer(Rule):
     def _deliver(
         self,
         k: int,
+        array: Array,
         samples: Samples,
         times: Tensor,
-        span: tuple[Count, int],
+        reads: Reads,
         up: UpdateParameters,
         rate: float,
         draws: Draws,
-    ) -> None:
-        """Update array k with samples that arrive after the vectors ``times``; read it; pass on what was read."""
-        reads = self.schedule(k, *span, draws)
+    ) -> Samples:
+        """Update array k with samples that arrive after the vectors ``times``; read it; what that writes on the next.
+
+        Even if nothing arrives there, it may be read.
+        """
+        arrived, room, is_last = times.shape[0], len(reads), k + 1 == len(self.gammas)
+        if room == 0 and arrived == 0:
+            return samples
+        if room == 0:
+            signs = self.plan_signs(k, reads, reads.slices, arrived, draws)
+            array.update(samples.flipped(signs.x, signs.d), up, draws)
+            return samples if is_last else Samples.of(samples.x[:0], samples.d[:0], samples.rates[:0])
         positions = torch.searchsorted(times, reads.times, right=True)
         stops = positions.tolist() if self._has_barriers() else []
         positions = positions.to(samples.x.device, non_blocking=True)
-        if len(times) or len(reads):
-            signs = self.plan_signs(k, reads, positions, len(times), draws)
-            signed = replace(samples, x_signs=signs.x, d_signs=signs.d)
-            values = self._read_while_updating(k, signed, up, reads, positions, stops, draws)
-        if k + 1 == len(self.arrays):
-            return
-        x, d, rates = samples.x[:0], samples.d[:0], samples.rates[:0]
-        if len(reads):
-            vector, write_rate = self.steps(k, values, reads, positions, signs, rate, samples.rates)
-            ones = reads.happening(x.new_ones(len(reads)))
-            selected = x.new_zeros(len(reads), self.slices).scatter_(1, reads.slices[:, None], ones[:, None])
-            vector = reads.happening(vector)
-            x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
-            rates = write_rate * ones.double()
-        # Even if nothing arrives at the next array, it may be read.
-        writes = Samples.of(x, d, rates, reads.count)
-        self._deliver(k + 1, writes, reads.times, span, self.config.transfer_update, rate, draws)
+        signs = self.plan_signs(k, reads, positions, arrived, draws)
+        signed = samples.flipped(signs.x, signs.d)
+        values = self._read_while_updating(k, array, signed, up, reads, positions, stops, draws)
+        if is_last:
+            return samples
+        vector, write_rate = self.steps(k, values, reads, positions, signs, rate, samples.rates)
+        selected = reads.happening(one_hot(reads.slices, self.slices, draws.implementation))
+        vector = reads.happening(vector)
+        x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
+        rates = torch.full((room,), write_rate, dtype=torch.float64, device=x.device)
+        return Samples.of(x, d, reads.happening(rates), reads.count)
 
     def _read_while_updating(
         self,
         k: int,
+        array: Array,
         samples: Samples,
         up: UpdateParameters,
         reads: Reads,
@@ -228,12 +246,10 @@ class Transfer(Rule):
 
         :param stops: the positions, where every read is a barrier.
         """
-        array = self.all_arrays()[k]
-        if len(reads) == 0:
-            return array.update(samples, up, draws)
         stream, resets = Stream.READ.of(k), self._plan_resets(k, reads, draws)
         if not self._has_barriers():
-            events = self._events(reads, slice(None), positions, resets)
+            happens = torch.zeros_like(positions, dtype=torch.bool) if resets is None else resets
+            events = Events(reads.slices, positions, happens, None if resets is None else reads.numbers)
             stored = array.update(samples, up, draws, events)
             io, periphery = self.read_io, self.read_periphery
             return read_slices(stored, reads.slices, self.slices, io, draws, stream, reads.numbers, periphery)
@@ -250,16 +266,9 @@ class Transfer(Rule):
                 number, io, periphery = reads.numbers[one], self.read_io, self.read_periphery
                 values[one] = mvm(matrix, one_hot, io, draws, stream, number, forward=False, periphery=periphery)
                 if resets is not None:
-                    reset = self._events(reads, one, torch.zeros_like(positions), resets)
-                    array.update(samples.part(0, 0), up, draws, reset)
+                    at_once = Events(reads.slices[one], torch.zeros_like(number), resets[one], number)
+                    array.update(samples.part(0, 0), up, draws, at_once)
         return values
-
-    def _events(self, reads: Reads, which: slice, positions: Tensor, resets: Tensor | None) -> Events:
-        """Some of the reads of a batch, as the replay sees them."""
-        slices, words = reads.slices[which], positions[which]
-        if resets is None:
-            return Events(slices, words, torch.zeros_like(slices, dtype=torch.bool))
-        return Events(slices, words, resets[which], reads.numbers[which])
 
     def _plan_resets(self, k: int, reads: Reads, draws: Draws) -> Tensor | None:
         """Which reads reset their slice, bool ``[E]``; None: none does."""
@@ -278,47 +287,32 @@ class Transfer(Rule):
             every = config.transfer_every_vec[k]
         else:
             every = config.transfer_every * (self.slices / self.n_reads) ** k
-        if k == len(self.arrays) - 1 and config.no_self_transfer:
+        if k == len(self.gammas) - 1 and config.no_self_transfer:
             return 0
         return period_in_vectors(every, config.units_in_mbatch, batch)
 
     def schedule(self, k: int, start: Count, batch: int, draws: Draws) -> Reads:
         """The reads of array k in a batch; moves its slice pointer."""
-        period, size, n = self.period(k, batch), self.slices, self.n_reads
-        times = transfer_times(start, batch, period, self.vectors.device)
-        room, pointer = len(times), self.current_slice_indices[k]
-        none = Reads(times[:0], pointer[None][:0], pointer[None][:0])
-        if room == 0:
-            return none
-        count, happens = None, None  # all do
-        if isinstance(start, Tensor) and batch % period:
-            happens = times <= start + batch
-            count = happens.sum()
-        turn = torch.arange(room, device=pointer.device)
-        if self.config.random_selection:
-            begin = draws.below(size, Stream.SELECT.of(k), self.transfers[k] + turn)
-        else:
-            begin = pointer + n * turn
-        passed = room if count is None else count
-        pointer.copy_((last_of(begin, passed, pointer - n) + n) % size)
-        self.transfers[k].add_(passed)
-        if k == len(self.arrays) - 1:  # a transfer to itself does nothing but move on
-            return none
-        numbers = self.reads[k] + torch.arange(n * room, device=pointer.device)
-        self.reads[k].add_(n * passed)
-        if n > 1:
-            begin = (begin[:, None] + torch.arange(n, device=pointer.device)).flatten()
-            times = times.repeat_interleave(n)
-            if count is not None and happens is not None:
-                count, happens = n * count, happens.repeat_interleave(n)
-        run = n if self.config.random_selection else size
-        return Reads(times, begin % size, numbers, run, count, happens, draws.implementation)
+        pointers, period = self.known("current_slice_indices"), self.period(k, batch)
+        if period == 0:
+            return no_reads(pointers.device)
+        turns = Turns(
+            k,
+            pointers,
+            self.known("transfers"),
+            self.known("reads"),
+            self.slices,
+            self.n_reads,
+            at_random=self.config.random_selection,
+            reads_them=k < len(self.gammas) - 1,  # a transfer to itself does nothing but move on
+        )
+        return next_reads(turns, start, batch, period, self.known("vectors").device, draws)
 
     # --- what a descendant changes -----------------------------------------------------------------------------------
 
     def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> Tensor:
         """Learning rate of the fast array for every vector of a batch (step 2), float64 ``[n]``."""
-        return torch.full((len(x),), self.fast_rate(rate), dtype=torch.float64, device=x.device)
+        return torch.full(x.shape[:1], self.fast_rate(rate), dtype=torch.float64, device=x.device)
 
     def fast_rate(self, rate: float) -> float:
         """``final_fast_lr`` without automatic scaling."""
@@ -352,13 +346,16 @@ class Transfer(Rule):
         arrays = self.all_arrays()
         if self.fully_hidden:
             return arrays[-1].visible()
-        torch.mul(arrays[-1].visible(), self.gammas[-1], out=self.mixed)
+        mixed, by_slice = self.known("mixed"), arrays[0].by_slice
+        for whole, part in serial(by_slice(mixed), by_slice(arrays[-1].visible())):
+            torch.mul(part, self.gammas[-1], out=whole)
         for k, array in enumerate(arrays[:-1]):
             if self.gammas[k] != 0.0:
-                signs = self.sign(k)
-                stored = array.visible() if signs is None else signs * array.visible()
-                self.mixed.add_(stored, alpha=self.gammas[k])
-        return self.mixed
+                stored, signs = by_slice(array.visible()), self.sign(k)
+                of_parts = () if signs is None else (by_slice(signs),)
+                for whole, part, *sign in serial(by_slice(mixed), stored, *of_parts):
+                    whole.add_(sign[0] * part if sign else part, alpha=self.gammas[k])
+        return mixed
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """The slow array is set, the others and all counters start from 0."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,10 +32,10 @@ def running_average(
 
         return on_gpu(values, start, keep, take, counts_zeros)
     if implementation == "cpu":
-        averages = torch.empty_like(values)
-        scalars = (values.numpy().dtype.type(each) for each in (float(start), keep, take))
-        _compiled()(averages.numpy(), values.contiguous().numpy(), *scalars, counts_zeros)
-        return averages
+        given = np.ascontiguousarray(values.numpy())
+        averages, number = np.empty_like(given), given.dtype.type
+        _compiled()(averages, given, number(float(start)), number(keep), number(take), counts_zeros)
+        return torch.from_numpy(averages)
     average, after = start, []
     for value in values.unbind():
         average = next_average(average, value, keep, take, counts_zeros)

@@ -6,6 +6,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,9 +109,9 @@ class Draws:
     def _draw(self, stream: int, numbers: Tensor, width: int, part: Count, normal: bool) -> Tensor:
         blocks = (width + 3) // 4
         if self.implementation == "cpu":
-            out = torch.empty(len(numbers), 4 * blocks, dtype=torch.float32)
-            _fill()(out.numpy(), stream, numbers.numpy(), int(part), *self.key, normal)
-            return out[:, :width].contiguous()
+            out = np.empty((len(numbers), 4 * blocks), np.float32)
+            _fill()(out, stream, numbers.numpy(), int(part), *self.key, normal)
+            return torch.from_numpy(np.ascontiguousarray(out[:, :width]))
         if self.implementation == "gpu":
             from ohmgrad.engine.draws_gpu import draw
 
@@ -128,8 +129,6 @@ class Draws:
 @cache
 def _fill() -> Any:
     """The compiled form of :meth:`Draws._draw`."""
-    import numpy as np
-
     normals, philox = compile_function(random.normals), compile_function(random.philox)
     uniform = compile_function(random.uniform)
     word = np.uint32

@@ -31,7 +31,8 @@ class Recursion:
     """A recursion and what it works on.
 
     ``function``: of one cell; ``cells``: tensors ``[E, lanes]``, first what was read; ``matrices``: digital matrices
-    ``[slices, lanes]``, changed in place; ``reads``: tensors ``[E]``; ``constants``: numbers.
+    ``[slices, lanes]``, changed in place; ``reads``: tensors ``[E]``, which the function sees as float32;
+    ``constants``: numbers.
     """
 
     function: Callable[..., Any]
@@ -74,7 +75,7 @@ def run(
         return _on_processor(recursion, slices, valid)
     written = torch.zeros_like(recursion.cells[0])
     for part in runs:
-        rows, reads = slices[part], [value[part, None] for value in recursion.reads]
+        rows, reads = slices[part], [value[part, None].float() for value in recursion.reads]
         before = [matrix[rows] for matrix in recursion.matrices]
         result = recursion.function(*(cell[part] for cell in recursion.cells), *before, *reads, *recursion.constants)
         happens = None if valid is None else valid[part, None]
@@ -85,13 +86,13 @@ def run(
 
 
 def _on_processor(recursion: Recursion, slices: Tensor, valid: Tensor | None) -> Tensor:
-    written = torch.zeros_like(recursion.cells[0])
     assert valid is None or bool(valid.all())
+    written = np.empty(tuple(recursion.cells[0].shape), np.float32)
     tensors = (*recursion.cells, *recursion.matrices, *recursion.reads)
     constants = map(np.float32, recursion.constants)
-    arguments = (written.numpy(), slices.numpy(), *(tensor.numpy() for tensor in tensors), *constants)
-    share(_compiled(*recursion.form), written.shape[1], 2.0 * written.numel(), *arguments)
-    return written
+    arguments = (written, slices.numpy(), *(tensor.numpy() for tensor in tensors), *constants)
+    share(_compiled(*recursion.form), written.shape[1], 2.0 * written.size, *arguments)
+    return torch.from_numpy(written)
 
 
 @cache
@@ -100,23 +101,22 @@ def _compiled(function: Any, cells: int, matrices: int, reads: int, constants: i
     z, m, r, c = (
         [f"{name}{k}" for k in range(n)] for name, n in zip("zmrc", (cells, matrices, reads, constants), strict=True)
     )
-    before = [
-        *(f"{name}[e, lane]" for name in z),
-        *(f"{name}[s, lane]" for name in m),
-        *(f"{name}[e]" for name in r),
-        *c,
-    ]
-    after = ["written[e, lane]", *(f"{name}[s, lane]" for name in m)]
+    rows = dict.fromkeys(("written", *z), "e") | dict.fromkeys(m, "s")
+    before = [*(f"{name}_[lane]" for name in z + m), *(f"{name}_" for name in r), *c]
+    after = [f"{name}_[lane]" for name in ("written", *m)]
     source = "\n".join(
         [
             f"def fill(begin, end, written, slices, {', '.join([*z, *m, *r, *c])}):",
             "    for e in range(len(slices)):",
             "        s = slices[e]",
-            "        for lane in range(begin, end):",
+            # Rows that begin with 0: an index that might be negative would keep the loop from becoming vectors.
+            *(f"        {name}_ = {name}[{row}, begin:end]" for name, row in rows.items()),
+            *(f"        {name}_ = single({name}[e])" for name in r),
+            "        for lane in range(len(written_)):",
             f"            {', '.join(after)} = step({', '.join(before)})",
         ]
     )
     tag = fingerprint(function, cells, matrices, reads, constants)
-    scope = {"step": compile_function(function, whole_numbers=True), "__name__": __name__}
+    scope = {"step": compile_function(function, whole_numbers=True), "single": np.float32, "__name__": __name__}
     exec(source, scope)
     return compile_kernel(named(scope["fill"], tag), __name__, tag)

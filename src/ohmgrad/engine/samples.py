@@ -50,6 +50,10 @@ class Samples(Counted):
     def __len__(self) -> int:
         return self.x.shape[0]
 
+    def flipped(self, x_signs: Tensor | None, d_signs: Tensor | None) -> Samples:
+        """The same with flips."""
+        return Samples(self.x, self.d, self.rates, x_signs, d_signs, self.batch, self.count)
+
     def part(self, begin: int, end: int) -> Samples:
         """The samples ``begin .. end - 1``."""
         x_signs, d_signs = (None if flips is None else flips[begin:end] for flips in (self.x_signs, self.d_signs))

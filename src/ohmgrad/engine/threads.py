@@ -1,17 +1,31 @@
-"""Shares the rows of a compiled kernel among threads."""
+"""Shares the rows of a compiled kernel among threads, and keeps torch from using its own."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
 import torch
+from torch import Tensor
 
 WORK_PER_THREAD = 1 << 18
 """Nanoseconds, about, below which another thread does not pay."""
+
+SERIAL = 2**15 - 1
+"""Elements of a block on the processor: as many as torch leaves to one thread. Several would spin afterwards, on the
+cores that the kernels need next."""
+
+
+def serial(*values: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """A matrix, and what else has as many rows, in blocks that torch leaves to one thread; elsewhere as they are."""
+    rows, width = values[0].shape
+    if values[0].device.type != "cpu" or rows * width <= SERIAL:
+        yield values
+        return
+    yield from zip(*(value.split(max(1, SERIAL // width)) for value in values), strict=True)
 
 
 def share(kernel: Callable[..., Any], rows: int, work: float, *arguments: Any) -> None:
