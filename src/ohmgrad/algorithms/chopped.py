@@ -210,7 +210,7 @@ class ChoppedTransfer(BufferedTransfer):
         r"""Signs in which A is stored, :math:`S = c_{out} c_{in}^T` ``[out, in]``."""
         if k > 0:
             return None
-        c_in, c_out = (1.0 - 2.0 * self.known(name).float() for name in ("in_chopper", "out_chopper"))
+        c_in, c_out = (self.known(name).float().mul_(-2.0).add_(1.0) for name in ("in_chopper", "out_chopper"))
         signs = torch.empty(self.slices, self.lanes, device=c_in.device)
         for whole, part in serial(signs, c_in[:, None]):
             torch.mul(part, c_out, out=whole)

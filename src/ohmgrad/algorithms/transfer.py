@@ -346,14 +346,13 @@ class Transfer(Rule):
         arrays = self.all_arrays()
         if self.fully_hidden:
             return arrays[-1].visible()
-        mixed, by_slice = self.known("mixed"), arrays[0].by_slice
-        for whole, part in serial(by_slice(mixed), by_slice(arrays[-1].visible())):
+        mixed = self.known("mixed")
+        for whole, part in serial(mixed, arrays[-1].visible()):
             torch.mul(part, self.gammas[-1], out=whole)
         for k, array in enumerate(arrays[:-1]):
             if self.gammas[k] != 0.0:
-                stored, signs = by_slice(array.visible()), self.sign(k)
-                of_parts = () if signs is None else (by_slice(signs),)
-                for whole, part, *sign in serial(by_slice(mixed), stored, *of_parts):
+                signs = self.sign(k)
+                for whole, part, *sign in serial(mixed, array.visible(), *([] if signs is None else [signs])):
                     whole.add_(sign[0] * part if sign else part, alpha=self.gammas[k])
         return mixed
 

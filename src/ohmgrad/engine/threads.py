@@ -20,12 +20,17 @@ cores that the kernels need next."""
 
 
 def serial(*values: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """A matrix, and what else has as many rows, in blocks that torch leaves to one thread; elsewhere as they are."""
-    rows, width = values[0].shape
-    if values[0].device.type != "cpu" or rows * width <= SERIAL:
+    """A matrix, and what else has as many rows, in blocks that torch leaves to one thread; elsewhere as they are.
+
+    Blocks of rows, or of columns if those lie together in memory.
+    """
+    first = values[0]
+    if first.device.type != "cpu" or first.numel() <= SERIAL:
         yield values
         return
-    yield from zip(*(value.split(max(1, SERIAL // width)) for value in values), strict=True)
+    along = 0 if first.stride(0) >= first.stride(1) else 1
+    count = max(1, SERIAL // first.shape[1 - along])
+    yield from zip(*(value.split(count, along) for value in values), strict=True)
 
 
 def share(kernel: Callable[..., Any], rows: int, work: float, *arguments: Any) -> None:
