@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ohmgrad.engine.constants import Constants
-from ohmgrad.engine.matmul import full_precision
+from ohmgrad.engine.matmul import multiply
 from ohmgrad.engine.noise import Source, Use
 from ohmgrad.engine.periphery import Periphery, drawn
-from ohmgrad.parameters.enums import AnalogMVType, WeightNoiseType
+from ohmgrad.engine.settings import Settings
+from ohmgrad.parameters.enums import WeightNoiseType
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.words import absolute, sqrt
 
@@ -33,8 +34,7 @@ class Crossbar(NamedTuple):
         weights = self.weights.abs() if magnitudes else self.weights
         if self.slices is not None:
             return v * weights
-        with full_precision(v.device.type):
-            return v @ weights.t()
+        return multiply(v, weights.t())
 
     def distance(self) -> Tensor:
         """How much of the wire's drop meets the lines."""
@@ -55,15 +55,20 @@ class Array(NamedTuple):
     negative: Crossbar
     """The array as negative inputs read it."""
     io: IOParameters
-    constants: Constants
+    settings: Settings
     periphery: Periphery | None
+
+    @property
+    def constants(self) -> Constants:
+        """The settings as numbers."""
+        return self.settings.constants
 
     @staticmethod
     def of(crossbar: Crossbar, io: IOParameters, periphery: Periphery | None) -> Array:
         """What an array is under some settings."""
-        uneven = io.w_read_asymmetry_dtod > 0.0 and io.mv_type is not AnalogMVType.ONE_PASS
-        negative = crossbar.for_negative(periphery) if uneven else crossbar
-        return Array(crossbar, negative, io, Constants.of(io, crossbar.lines), periphery)
+        settings = Settings.of(io, crossbar.lines, periphery)
+        negative = crossbar.for_negative(periphery) if settings.is_uneven else crossbar
+        return Array(crossbar, negative, io, settings, periphery)
 
 
 class Sums(NamedTuple):

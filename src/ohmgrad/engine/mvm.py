@@ -19,7 +19,7 @@ from torch import Tensor
 from ohmgrad.engine.converters import to_digital, to_lines
 from ohmgrad.engine.crossbar import Array, Crossbar, currents
 from ohmgrad.engine.draws import Draws
-from ohmgrad.engine.management import factors, noise_scale, repeats, starts_worst_case, worst_case_scale
+from ohmgrad.engine.management import factors, noise_scale, scales, worst_case_scale
 from ohmgrad.engine.noise import Source
 from ohmgrad.engine.periphery import Periphery, is_ideal
 from ohmgrad.errors import TileError
@@ -62,19 +62,25 @@ def mvm(
     :param clipped: bool ``[n, out]``, all False, where those outputs are marked that the converter clips in the end.
     :raises TileError: AVERAGE_ABS_MAX is used without ``average``, or a drawn value is missing.
     """
-    if is_ideal(io) or len(x) == 0:
-        return (x @ weight.t()).mul_(io.out_scale)
-    scale = noise_scale(x, io, average, draws.implementation)
+    if is_ideal(io) or x.shape[0] == 0:
+        return ideal(weight, x, io)
     silent = io.out_scale if forward and io.inp_noise > 0.0 else 0.0
-    tries = repeats(io) if forward else 0
     array = Array.of(Crossbar(weight, weight.shape[1]), io, periphery)
+    tries = array.settings.tries if forward else 0
     source = Source(draws, stream, numbers)
     if draws.implementation == "gpu":
         from ohmgrad.engine import mvm_gpu
 
+        scale = noise_scale(x, io, average, draws.implementation)
         return mvm_gpu.rounds(array, x, scale, silent, source, tries, clipped)
-    scale, gain = factors(scale, io.out_scale, silent)
-    return _rounds(array, x, scale, gain, source, tries, starts_worst_case(io), clipped)
+    scale, gain = scales(x, io, average, silent, draws.implementation)
+    return _rounds(array, x, scale, gain, source, tries, array.settings.restarts, clipped)
+
+
+def ideal(weight: Tensor, x: Tensor, io: IOParameters) -> Tensor:
+    """The product and nothing else, but for the digital factor."""
+    y = x @ weight.t()
+    return y if io.out_scale == 1.0 else y.mul_(io.out_scale)
 
 
 @torch.no_grad()
@@ -99,7 +105,7 @@ def read_slices(
     :param periphery: see :func:`mvm`.
     :raises TileError: there is input noise, which acts on every line: use :func:`mvm`.
     """
-    if is_ideal(io) or len(stored) == 0:
+    if is_ideal(io) or stored.shape[0] == 0:
         return stored * io.out_scale
     if io.inp_noise > 0.0:
         raise TileError(f"inp_noise = {io.inp_noise} drives every line: read with mvm and one-hot vectors instead.")
@@ -108,27 +114,29 @@ def read_slices(
         from ohmgrad.engine import mvm_gpu
 
         return mvm_gpu.read(array, source)
-    u = to_lines(stored.new_ones(len(stored), 1), io, array.constants, source)
-    y, _ = _outputs(array, u, source, False, None)
-    y *= io.out_scale
-    return y
+    u = to_lines(stored.new_ones(stored.shape[0], 1), None, io, array.constants, source)
+    y, _ = _outputs(array, u, None, source, False, None)
+    return y if io.out_scale == 1.0 else y.mul_(io.out_scale)
 
 
 def _outputs(
-    array: Array, u: Tensor, source: Source, test: bool, clipped: Tensor | None
+    array: Array, u: Tensor, gain: Tensor | None, source: Source, test: bool, clipped: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """What the output converters give for lines that carry ``u``; see :func:`to_digital`."""
     io, c, periphery = array.io, array.constants, array.periphery
     if io.mv_type is AnalogMVType.ONE_PASS:
         y = currents(array.crossbar, u, io, c, periphery, source)
-        return to_digital(y, io, c, periphery, source, test, clipped)
+        return to_digital(y, gain, io, c, periphery, source, test, clipped)
     plus = currents(array.crossbar, u.clamp(min=0.0), io, c, periphery, source)
     minus = currents(array.negative, u.clamp(max=0.0), io, c, periphery, source.second())
     if io.mv_type is AnalogMVType.POS_NEG_SEPARATE:
-        return to_digital(plus + minus, io, c, periphery, source, test, clipped)
-    plus, beyond = to_digital(plus, io, c, periphery, source, test, clipped)
-    minus, other = to_digital(minus, io, c, periphery, source.second(), test, clipped)
-    return plus + minus, beyond if other is None or beyond is None else beyond | other
+        return to_digital(plus + minus, gain, io, c, periphery, source, test, clipped)
+    plus, beyond = to_digital(plus, None, io, c, periphery, source, test, clipped)
+    minus, other = to_digital(minus, None, io, c, periphery, source.second(), test, clipped)
+    y = plus + minus
+    if gain is not None:
+        y *= gain
+    return y, beyond if other is None or beyond is None else beyond | other
 
 
 def _rounds(
@@ -147,10 +155,9 @@ def _rounds(
     next round begins anew with the scale of the worst case, instead of half the input.
     """
     io = array.io
-    u = to_lines(x / scale, io, array.constants, source)
-    y, beyond = _outputs(array, u, source, tries > 0, clipped)
-    y *= gain
-    if beyond is not None:
+    u = to_lines(x, scale, io, array.constants, source)
+    y, beyond = _outputs(array, u, gain, source, tries > 0, clipped)
+    if beyond is not None and beyond.any():
         again = beyond & (gain != 0.0).squeeze(1)
         if again.any():
             rest = x[again]

@@ -1,0 +1,33 @@
+"""What follows from the settings of an analog product, worked out once and not for every product."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ohmgrad.engine.constants import Constants
+from ohmgrad.engine.management import repeats, starts_worst_case
+from ohmgrad.engine.periphery import Periphery
+from ohmgrad.parameters.enums import AnalogMVType
+from ohmgrad.parameters.io import IOParameters
+
+
+class Settings(NamedTuple):
+    """Of :class:`IOParameters` and a number of input lines."""
+
+    constants: Constants
+    is_uneven: bool
+    """Whether negative inputs read other weights."""
+    tries: int
+    """How often bound management may repeat."""
+    restarts: bool
+    """Whether the first repetition takes the scale of the worst case."""
+
+    @staticmethod
+    def of(io: IOParameters, lines: int, periphery: Periphery | None) -> Settings:
+        """Those of some settings, which may have been changed since they were last asked for."""
+
+        def work_out() -> Settings:
+            is_uneven = io.w_read_asymmetry_dtod > 0.0 and io.mv_type is not AnalogMVType.ONE_PASS
+            return Settings(Constants.of(io, lines), is_uneven, repeats(io), starts_worst_case(io))
+
+        return work_out() if periphery is None else periphery.settings.of((lines, *vars(io).values()), work_out)
