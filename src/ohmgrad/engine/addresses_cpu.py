@@ -47,9 +47,9 @@ def row_at(place, width):
 
 
 @njit(**INLINED)
-def whole_numbers(place, count):
-    """The int64 numbers at an address."""
-    return carray(_pointer(place), (count,), np.int64)
+def number_at(place, first, r):
+    """Element r of the int64 numbers at an address, as a word of a counter; 0: of numbers from ``first`` on."""
+    return np.uint32(first + r if place == 0 else carray(_pointer(place), (r + 1,), np.int64)[r])
 
 
 @njit(**INLINED)

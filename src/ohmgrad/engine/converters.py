@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ohmgrad.engine.constants import Constants
+from ohmgrad.engine.crossbar import Array
 from ohmgrad.engine.noise import Source, Use
 from ohmgrad.engine.periphery import Periphery, drawn, is_saturating
 from ohmgrad.parameters.io import IOParameters
@@ -65,52 +65,44 @@ def _quantised(v, per_unit, chance):
     return v
 
 
-def to_lines(x: Tensor, scale: Tensor | None, io: IOParameters, c: Constants, source: Source) -> Tensor:
-    """The input converter (DAC): ``[n, in]`` inputs, divided by ``scale`` ``[n, 1]``, to what the lines carry.
+def to_lines(x: Tensor, ends: Tensor, array: Array, source: Source) -> Tensor:
+    """The input converter (DAC): ``[n, in]`` inputs to what the lines carry.
 
-    Without a scale, the inputs are overwritten.
+    :param ends: ``[2, n, 1]``: what divides the inputs of every vector, and what multiplies its outputs.
     """
     if source.draws.implementation == "cpu":
         from ohmgrad.engine import converters_cpu
 
-        return converters_cpu.to_lines(x, scale, io, c, source)
-    v = x if scale is None else x / scale
-    chance = noise = None
-    if io.inp_sto_round and c.inp_per_unit is not None:
+        return converters_cpu.to_lines(x, ends, array, source)
+    c, chance, noise = array.constants, None, None
+    v = x / ends[0]
+    if array.io.inp_sto_round and c.inp_per_unit is not None:
         chance = source.uniform(Use.INPUT_ROUNDING, v.shape[1])
     if c.inp_noise is not None:
         noise = source.normal(Use.INPUT_NOISE, v.shape[1])
-    return on_line(v, c.inp_per_unit, chance, c.inp_bound, c.inp_noise, noise, c.inp_negative)
+    return on_line(v, c.inp_per_unit, chance, c.inp_bound, c.inp_noise, noise, c.inp_negative)  # type: ignore[no-any-return]
 
 
 def to_digital(
-    y: Tensor,
-    gain: Tensor | None,
-    io: IOParameters,
-    c: Constants,
-    periphery: Periphery | None,
-    source: Source,
-    test: bool,
-    clipped: Tensor | None,
+    y: Tensor, ends: Tensor | None, array: Array, source: Source, test: bool, clipped: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """Saturation, noise and the output converter (ADC) of ``[n, out]`` currents, which are overwritten.
 
-    :param gain: ``[n, 1]``, what multiplies the outputs in the end; None: nothing.
+    :param ends: see :func:`to_lines`; None: nothing multiplies the outputs.
     :param test: whether to test the bounds.
     :param clipped: bool ``[n, out]``, where outputs are marked that are clipped; None: they need not be.
     :returns: the outputs, and which vectors have any beyond a bound that counts, ``[n]`` bool (None without a test).
     """
-    circuits = output_circuits(io, periphery)
     if source.draws.implementation == "cpu":
         from ohmgrad.engine import converters_cpu
 
-        return converters_cpu.to_digital(y, gain, io, c, circuits, source, test, clipped)
-    chance = noise = beyond = None
+        return converters_cpu.to_digital(y, ends, array, source, test, clipped)
+    io, c, chance, noise, beyond = array.io, array.constants, None, None, None
     if c.out_noise is not None:
         noise = source.normal(Use.OUTPUT_NOISE, y.shape[1])
     if io.out_sto_round and c.out_per_unit is not None:
         chance = source.uniform(Use.OUTPUT_ROUNDING, y.shape[1])
-    curve, factor, sigma = circuits
+    curve, factor, sigma = output_circuits(io, array.periphery)
     sigma = c.out_noise if sigma is None else sigma
     y = before_bound(y, curve, factor, c.out_negative, sigma, noise, c.out_per_unit, chance)
     if c.out_bound is not None:
@@ -119,8 +111,8 @@ def to_digital(
         if clipped is not None:
             clipped |= exceeds(y, c.out_bound, True)
         y = within(y, c.out_bound)
-    if gain is not None:
-        y *= gain
+    if ends is not None:
+        y *= ends[1]
     return y, beyond
 
 

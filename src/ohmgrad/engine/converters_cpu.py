@@ -3,7 +3,8 @@
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
-from functools import cache, lru_cache
+import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,13 @@ import torch
 from torch import Tensor
 
 from ohmgrad.engine import addresses_cpu, converters, draws, management, peaks
-from ohmgrad.engine.addresses_cpu import address, at, floats, room, row_at, truths, whole_numbers
+from ohmgrad.engine.addresses_cpu import address, at, floats, number_at, room, row_at, truths
 from ohmgrad.engine.compiler import INLINED, compile_function
-from ohmgrad.engine.constants import Constants
+from ohmgrad.engine.crossbar import Array
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.kernel_cache import compile_kernel
-from ohmgrad.engine.noise import Source, Use
+from ohmgrad.engine.noise import Numbers, Source, Use
 from ohmgrad.engine.threads import share
-from ohmgrad.parameters.io import IOParameters
 
 INPUT_ROUNDING, INPUT_NOISE, OUTPUT_NOISE, OUTPUT_ROUNDING = (
     use << 8 for use in (Use.INPUT_ROUNDING, Use.INPUT_NOISE, Use.OUTPUT_NOISE, Use.OUTPUT_ROUNDING)
@@ -27,67 +27,61 @@ NANOSECONDS, RANDOM = 1.0, 3.0
 """About what one element takes, and what every random number for it adds."""
 
 
-def largest_scales(x: Tensor, limit: float | None, out_scale: float, silent: float) -> tuple[Tensor, Tensor]:
-    """See :func:`ohmgrad.engine.management.factors`, for the largest magnitude of every vector up to a limit."""
-    x = x.contiguous()
-    n, width = x.shape
-    scale, gain = torch.empty(2, n, 1).unbind()
-    limit = None if limit is None else np.float32(limit)
-    places = scale.data_ptr(), gain.data_ptr(), x.data_ptr()
-    _scales()(*places, n, width, limit, np.float32(out_scale), np.float32(silent))
-    return scale, gain
+def managed_lines(x: Tensor, array: Array, source: Source, silent: float) -> tuple[Tensor, Tensor]:
+    """Noise management by the largest input, and the input converter: ``u`` and ``ends``, see :func:`to_lines`."""
+    ends = x.new_empty(2, x.shape[0], 1)
+    limit = array.io.nm_thres
+    return _to_lines(x, ends, array, source, limit if limit > 0.0 else math.inf, array.io.out_scale, silent), ends
 
 
-def to_lines(x: Tensor, scale: Tensor | None, io: IOParameters, c: Constants, source: Source) -> Tensor:
+def to_lines(x: Tensor, ends: Tensor, array: Array, source: Source) -> Tensor:
     """See :func:`ohmgrad.engine.converters.to_lines`."""
-    x = x.contiguous()
+    return _to_lines(x, ends, array, source, 0.0, 0.0, 0.0)
+
+
+def _to_lines(
+    x: Tensor, ends: Tensor, array: Array, source: Source, limit: float, out_scale: float, silent: float
+) -> Tensor:
+    """``ends`` are filled if a ``limit`` is given, the greatest scale."""
+    x, ends, c, numbers = x.contiguous(), ends.contiguous(), array.settings.single, source.numbers
     n, width = x.shape
-    numbers, found = source.numbers.contiguous(), _single(c)
-    by_chance = True if io.inp_sto_round and c.inp_per_unit is not None else None
-    u = torch.empty(n, width, dtype=torch.float32)
+    by_chance = True if array.io.inp_sto_round and c.inp_per_unit is not None else None
+    u = x.new_empty(n, width)
     share(
         _lines(),
         n,
         n * width * (NANOSECONDS + RANDOM * (c.inp_noise is not None) + RANDOM * (by_chance is not None)),
-        *(u.data_ptr(), x.data_ptr(), n, width, address(scale), numbers.data_ptr()),
+        *(u.data_ptr(), x.data_ptr(), n, width, ends.data_ptr(), limit, out_scale, silent, *_place(numbers)),
         *(source.stream, source.part, *source.draws.key),
-        *(found.inp_per_unit, by_chance, found.inp_bound, found.inp_noise, found.inp_negative),
+        *(c.inp_per_unit, by_chance, c.inp_bound, c.inp_noise, c.inp_negative),
     )
     return u
 
 
 def to_digital(
-    y: Tensor,
-    gain: Tensor | None,
-    io: IOParameters,
-    c: Constants,
-    circuits: tuple[Tensor | None, Tensor | None, Tensor | None],
-    source: Source,
-    test: bool,
-    clipped: Tensor | None,
+    y: Tensor, ends: Tensor | None, array: Array, source: Source, test: bool, clipped: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """See :func:`ohmgrad.engine.converters.to_digital`; ``circuits`` of :func:`output_circuits`."""
-    y = y.contiguous()
+    """See :func:`ohmgrad.engine.converters.to_digital`."""
+    y, c, numbers = y.contiguous(), array.settings.single, source.numbers
     n, width = y.shape
-    numbers, found, (curve, factor, sigma) = source.numbers.contiguous(), _single(c), circuits
-    by_chance = True if io.out_sto_round and c.out_per_unit is not None else None
-    beyond = torch.empty(n, dtype=torch.bool) if test and c.out_bound is not None else None
+    curve, factor, sigma = converters.output_circuits(array.io, array.periphery)
+    by_chance = True if array.io.out_sto_round and c.out_per_unit is not None else None
+    beyond = y.new_empty(n, dtype=torch.bool) if test and c.out_bound is not None else None
     share(
         _outputs(),
         n,
         n * width * (NANOSECONDS + RANDOM * (c.out_noise is not None) + RANDOM * (by_chance is not None)),
-        *(y.data_ptr(), n, width, address(gain), address(beyond), address(clipped), numbers.data_ptr()),
+        *(y.data_ptr(), n, width, address(ends), address(beyond), address(clipped), *_place(numbers)),
         *(source.stream + (source.shift << 8), source.part, *source.draws.key),
-        *(address(curve), address(factor), address(sigma), found.out_negative, found.out_noise),
-        *(found.out_per_unit, by_chance, found.out_bound, io.bm_test_negative_bound),
+        *(address(curve), address(factor), address(sigma), c.out_negative, c.out_noise),
+        *(c.out_per_unit, by_chance, c.out_bound, array.io.bm_test_negative_bound),
     )
     return y, beyond
 
 
-@lru_cache(maxsize=1024)
-def _single(c: Constants) -> Constants:
-    """The numbers in single precision."""
-    return Constants(*(None if value is None else np.float32(value) for value in c))  # type: ignore[arg-type]
+def _place(numbers: Numbers) -> tuple[int, int]:
+    """Where numbers are in memory (0: nowhere), and the first of those that follow each other."""
+    return (0, numbers.start) if isinstance(numbers, range) else (numbers.contiguous().data_ptr(), 0)
 
 
 # --- what is compiled ------------------------------------------------------------------------------------------------
@@ -117,41 +111,25 @@ def _kernel(function: Any) -> Any:
 
 
 @cache
-def _scales() -> Any:
-    peak, factors = peaks.row_peak(), compile_function(management.factors)
-
-    def scales(scale, gain, x, n, width, limit, out_scale, silent):
-        s, g, v = floats(scale, n, 1), floats(gain, n, 1), floats(x, n, width)
-        for r in range(n):
-            largest = peak(v[r])
-            if limit is not None:
-                largest = min(largest, limit)
-            s[r, 0], g[r, 0] = factors(largest, out_scale, silent)
-
-    return _kernel(scales)
-
-
-@cache
 def _lines() -> Any:
-    on_line, normal_row, uniform_row = compile_function(converters.on_line), _fill_row(True), _fill_row(False)
-    u32 = np.uint32
+    on_line, factors, peak = compile_function(converters.on_line), compile_function(management.factors), peaks.row_peak()
+    normal_row, uniform_row, u32, f32 = _fill_row(True), _fill_row(False), np.uint32, np.float32
 
     def lines(
-        begin, end, out, x, n, width, scale, numbers, stream, part, key0, key1,
+        begin, end, out, x, n, width, ends, limit, out_scale, silent, numbers, first, stream, part, key0, key1,
         per_unit, by_chance, bound, strength, negative,
     ):  # fmt: skip
-        u, v, s, numbered = floats(out, n, width), floats(x, n, width), floats(scale, n, 1), whole_numbers(numbers, n)
+        u, v, s = floats(out, n, width), floats(x, n, width), floats(ends, 2, n)
         noise, chance = room(width, strength), room(width, by_chance)
         last, k0, k1 = u32(part), u32(key0), u32(key1)
         for r in range(begin, end):
-            number = u32(numbered[r])
+            if limit > 0.0:
+                s[0, r], s[1, r] = factors(min(peak(v[r]), f32(limit)), f32(out_scale), f32(silent))
+            number, scale = number_at(numbers, first, r), s[0, r]
             uniform_row(chance, u32(stream + INPUT_ROUNDING), number, last, k0, k1)
             normal_row(noise, u32(stream + INPUT_NOISE), number, last, k0, k1)
             for j in range(width):
-                value = v[r, j]
-                if scale is not None:
-                    value /= s[r, 0]
-                u[r, j] = on_line(value, per_unit, at(chance, j), bound, strength, at(noise, j), negative)
+                u[r, j] = on_line(v[r, j] / scale, per_unit, at(chance, j), bound, strength, at(noise, j), negative)
 
     return _kernel(lines)
 
@@ -164,16 +142,16 @@ def _outputs() -> Any:
     normal_row, uniform_row, u32 = _fill_row(True), _fill_row(False), np.uint32
 
     def outputs(
-        begin, end, out, n, width, gain, beyond, clipped, numbers, stream, part, key0, key1,
+        begin, end, out, n, width, ends, beyond, clipped, numbers, first, stream, part, key0, key1,
         curve, factor, sigma, negative, strength, per_unit, by_chance, bound, both,
     ):  # fmt: skip
-        y, gains, numbered = floats(out, n, width), floats(gain, n, 1), whole_numbers(numbers, n)
+        y, gains = floats(out, n, width), floats(ends, 2, n)
         tested, marks = truths(beyond, n, 1), truths(clipped, n, width)
         curves, factors, sigmas = row_at(curve, width), row_at(factor, 1), row_at(sigma, width)
         noise, chance = room(width, strength), room(width, by_chance)
         last, k0, k1 = u32(part), u32(key0), u32(key1)
         for r in range(begin, end):
-            number = u32(numbered[r])
+            number = number_at(numbers, first, r)
             normal_row(noise, u32(stream + OUTPUT_NOISE), number, last, k0, k1)
             uniform_row(chance, u32(stream + OUTPUT_ROUNDING), number, last, k0, k1)
             some = False
@@ -188,8 +166,8 @@ def _outputs() -> Any:
                     if clipped is not None:
                         marks[r, j] |= exceeds(value, bound, True)
                     value = within(value, bound)
-                if gain is not None:
-                    value *= gains[r, 0]
+                if ends is not None:
+                    value *= gains[1, r]
                 y[r, j] = value
             if beyond is not None:
                 tested[r, 0] = some

@@ -84,17 +84,6 @@ def noise_scale(x: Tensor, io: IOParameters, average: Tensor | None, implementat
     return _limited(x.amax(1, keepdim=True) if kind is NoiseManagementType.MAX else _largest(x), io)
 
 
-def scales(
-    x: Tensor, io: IOParameters, average: Tensor | None, silent: float, implementation: Implementation
-) -> tuple[Tensor, Tensor]:
-    """:func:`factors` of the noise-management scale of every vector, ``[n, 1]`` each."""
-    if implementation == "cpu" and io.noise_management is NoiseManagementType.ABS_MAX:
-        from ohmgrad.engine import converters_cpu
-
-        return converters_cpu.largest_scales(x, io.nm_thres if io.nm_thres > 0.0 else None, io.out_scale, silent)
-    return factors(noise_scale(x, io, average, implementation), io.out_scale, silent)  # type: ignore[no-any-return]
-
-
 def worst_case_scale(x: Tensor, io: IOParameters) -> Tensor:
     """The scale at which the sum of all inputs of one sign just does not clip, within the input's resolution."""
     largest = _limited(_largest(x), io)

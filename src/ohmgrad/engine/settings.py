@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from ohmgrad.engine.constants import Constants
 from ohmgrad.engine.management import repeats, starts_worst_case
 from ohmgrad.engine.periphery import Periphery
@@ -15,6 +17,8 @@ class Settings(NamedTuple):
     """Of :class:`IOParameters` and a number of input lines."""
 
     constants: Constants
+    single: Constants
+    """The same in single precision, for compiled kernels."""
     is_uneven: bool
     """Whether negative inputs read other weights."""
     tries: int
@@ -28,6 +32,8 @@ class Settings(NamedTuple):
 
         def work_out() -> Settings:
             is_uneven = io.w_read_asymmetry_dtod > 0.0 and io.mv_type is not AnalogMVType.ONE_PASS
-            return Settings(Constants.of(io, lines), is_uneven, repeats(io), starts_worst_case(io))
+            c = Constants.of(io, lines)
+            single = Constants(*(None if value is None else np.float32(value) for value in c))  # type: ignore[arg-type]
+            return Settings(c, single, is_uneven, repeats(io), starts_worst_case(io))
 
         return work_out() if periphery is None else periphery.settings.of((lines, *vars(io).values()), work_out)

@@ -20,10 +20,10 @@ def share(kernel: Callable[..., Any], rows: int, work: float, *arguments: Any) -
     :param kernel: compiled, without Python's lock; what it does for a row does not depend on the others.
     :param work: an estimate of the whole work in nanoseconds.
     """
-    threads = max(1, min(torch.get_num_threads(), rows, int(work / WORK_PER_THREAD)))
-    if threads == 1:
+    if work < 2 * WORK_PER_THREAD:  # what is small is done at once
         kernel(0, rows, *arguments)
         return
+    threads = max(1, min(torch.get_num_threads(), rows, int(work / WORK_PER_THREAD)))
     bounds = [rows * t // threads for t in range(threads + 1)]
     others = [_helpers(threads - 1).submit(kernel, *bounds[t : t + 2], *arguments) for t in range(1, threads)]
     kernel(*bounds[:2], *arguments)
