@@ -179,14 +179,15 @@ class AnalogTile(HostModule):
         """
         if not 0.0 <= rate < float("inf"):
             raise TileError(f"{self.label}: learning rate {rate}. Give a finite number that is not negative.")
-        self.learning_rate.fill_(rate)
+        self.known("learning_rate").fill_(rate)
 
     def remember(self, x: Tensor, d: Tensor) -> None:
         """Keep copies of the inputs and output gradients of a backward pass, until :meth:`learn` or :meth:`forget`.
 
         They stay in the type they have: half precision takes half the memory.
         """
-        self._trace.append((x.clone(), d.clone()))
+        dense = torch.contiguous_format
+        self._trace.append((x.clone(memory_format=dense), d.clone(memory_format=dense)))
 
     def forget(self) -> None:
         """Drop what was kept since the last step."""
@@ -196,15 +197,19 @@ class AnalogTile(HostModule):
     def learn(self) -> None:
         """One update with all that was kept since the last step, then forget it."""
         if self._trace:
-            inputs, gradients = zip(*self._trace, strict=True)
+            batches = self._trace.copy()
             self.forget()
-            self.update(torch.cat(inputs), torch.cat(gradients))
+            if len(batches) > 1:
+                inputs, gradients = zip(*batches, strict=True)
+                batches = [(torch.cat(inputs), torch.cat(gradients))]
+            self.update(*batches[0])
 
     def post_update_step(self) -> None:
         """What time does at every optimizer step: diffusion, then decay, where the devices have them."""
-        if self.rule.diffuses():
+        rule = cast(Rule, self._modules["rule"])
+        if rule.diffuses():
             self.diffuse_weights()
-        if self.rule.decays():
+        if rule.decays():
             self.decay_weights()
 
     # --- operations on the cells -------------------------------------------------------------------------------------
@@ -410,12 +415,12 @@ class AnalogTile(HostModule):
             )
         if not values.is_floating_point():
             raise TileError(f"{self.label}: the {what} is of type {values.dtype}. Give floating-point numbers.")
-        if values.device != self._shown.device:
+        if not (values.is_cpu and self._shown.is_cpu) and values.device != self._shown.device:
             raise TileError(
                 f"{self.label}: the {what} is on {values.device}, the cells are on {self.weight.device}."
                 " Move one of them."
             )
-        rows = values.detach()
+        rows = values.detach() if values.requires_grad else values
         rows = (rows if rows.ndim == 2 else rows.reshape(-1, width)).float()
         if self._notices_late(rows):
             self._watch.types[what] = values.dtype

@@ -100,13 +100,17 @@ def sums(crossbar: Crossbar, u: Tensor, io: IOParameters, c: Constants) -> Sums:
     return Sums(crossbar.through(u), carried, distant, energy, total)
 
 
-def currents(
-    crossbar: Crossbar, u: Tensor, io: IOParameters, c: Constants, periphery: Periphery | None, source: Source
-) -> Tensor:
-    """What reaches the outputs, ``[n, out]``: the product and, where they are on, the imperfections of the array."""
+def currents(array: Array, crossbar: Crossbar, u: Tensor, source: Source) -> Tensor:
+    """What reaches the outputs, ``[n, out]``: the product and, where they are on, the imperfections of the array.
+
+    :param crossbar: the array as the inputs read it, which may be negative.
+    """
+    if array.settings.is_plain:
+        return crossbar.through(u)
+    io, c = array.io, array.constants
     found = sums(crossbar, u, io, c)
     noise = source.normal(Use.WEIGHT_NOISE, found.product.shape[1]) if c.w_noise is not None else None
-    return current(*found, offsets(io, periphery), noise, c)
+    return current(*found, offsets(io, array.periphery), noise, c)
 
 
 def offsets(io: IOParameters, periphery: Periphery | None) -> Tensor | None:

@@ -128,13 +128,13 @@ def _outputs(
     array: Array, u: Tensor, ends: Tensor | None, source: Source, test: bool, clipped: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """What the output converters give for lines that carry ``u``; see :func:`to_digital`."""
-    io, c, periphery = array.io, array.constants, array.periphery
-    if io.mv_type is AnalogMVType.ONE_PASS:
-        y = currents(array.crossbar, u, io, c, periphery, source)
+    kind = array.io.mv_type
+    if kind is AnalogMVType.ONE_PASS:
+        y = currents(array, array.crossbar, u, source)
         return to_digital(y, ends, array, source, test, clipped)
-    plus = currents(array.crossbar, u.clamp(min=0.0), io, c, periphery, source)
-    minus = currents(array.negative, u.clamp(max=0.0), io, c, periphery, source.second())
-    if io.mv_type is AnalogMVType.POS_NEG_SEPARATE:
+    plus = currents(array, array.crossbar, u.clamp(min=0.0), source)
+    minus = currents(array, array.negative, u.clamp(max=0.0), source.second())
+    if kind is AnalogMVType.POS_NEG_SEPARATE:
         return to_digital(plus + minus, ends, array, source, test, clipped)
     plus, beyond = to_digital(plus, None, array, source, test, clipped)
     minus, other = to_digital(minus, None, array, source.second(), test, clipped)

@@ -19,6 +19,8 @@ class Settings(NamedTuple):
     constants: Constants
     single: Constants
     """The same in single precision, for compiled kernels."""
+    is_plain: bool
+    """Whether the array gives the product and nothing else."""
     is_uneven: bool
     """Whether negative inputs read other weights."""
     tries: int
@@ -34,6 +36,7 @@ class Settings(NamedTuple):
             is_uneven = io.w_read_asymmetry_dtod > 0.0 and io.mv_type is not AnalogMVType.ONE_PASS
             c = Constants.of(io, lines)
             single = Constants(*(None if value is None else np.float32(value) for value in c))  # type: ignore[arg-type]
-            return Settings(c, single, is_uneven, repeats(io), starts_worst_case(io))
+            is_plain = c.ir_drop is None and c.w_min is None and c.w_noise is None
+            return Settings(c, single, is_plain, is_uneven, repeats(io), starts_worst_case(io))
 
         return work_out() if periphery is None else periphery.settings.of((lines, *vars(io).values()), work_out)

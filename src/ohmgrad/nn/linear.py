@@ -54,7 +54,8 @@ class AnalogLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""
         y: Tensor = self.tile(x)
-        return y if self.bias is None else y + self.bias.to(y.dtype)
+        bias = self._parameters["bias"]
+        return y if bias is None else y + bias.to(y.dtype)
 
     def extra_repr(self) -> str:
         """Sizes for ``print(model)``."""
