@@ -40,7 +40,6 @@ from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.memory import Memory, memory_of
 from ohmgrad.weight import AnalogWeight, watch_optimizers
 
-
 _FORWARD, _BACKWARD = Stream.FORWARD.of(0), Stream.BACKWARD.of(0)
 
 
@@ -409,11 +408,12 @@ class AnalogTile(HostModule):
         """Checked ``[n, width]`` float32; where numbers that are not finite are noticed late, they may be in it."""
         if type(values) is not Tensor and not isinstance(values, Tensor):  # the first is fast
             raise TileError(f"{self.label}: the {what} is a {type(values).__name__}. Give a tensor.")
-        if values.ndim == 0 or values.shape[-1] != width:
+        if values.shape[-1:] != (width,):
             raise TileError(
                 f"{self.label}: the {what} has shape {tuple(values.shape)}; its last dimension must be {width}."
             )
-        if not values.is_floating_point():
+        kind = values.dtype
+        if kind is not torch.float32 and not kind.is_floating_point:
             raise TileError(f"{self.label}: the {what} is of type {values.dtype}. Give floating-point numbers.")
         if not (values.is_cpu and self._shown.is_cpu) and values.device != self._shown.device:
             raise TileError(
@@ -421,11 +421,12 @@ class AnalogTile(HostModule):
                 " Move one of them."
             )
         rows = values.detach() if values.requires_grad else values
-        rows = (rows if rows.ndim == 2 else rows.reshape(-1, width)).float()
+        rows = rows if rows.ndim == 2 else rows.reshape(-1, width)
+        rows = rows if kind is torch.float32 else rows.float()
         if self._notices_late(rows):
-            self._watch.types[what] = values.dtype
+            self._watch.types[what] = kind
         else:
-            self._finite(rows, what, values.dtype)
+            self._finite(rows, what, kind)
         return rows
 
     def _with_bias(self, rows: Tensor) -> Tensor:
@@ -572,4 +573,4 @@ def _like(values: Tensor, rows: Tensor) -> Tensor:
     """Results ``[n, width]`` in the type and with the leading dimensions of the values that they belong to."""
     if values.ndim != 2:
         rows = rows.reshape(*values.shape[:-1], rows.shape[1])
-    return rows if values.dtype == torch.float32 else rows.to(values.dtype)
+    return rows if values.dtype is torch.float32 else rows.to(values.dtype)

@@ -21,7 +21,10 @@ from ohmgrad.engine.compiler import INLINED
 
 def address(tensor: Tensor | None) -> int | None:
     """Where the numbers of a tensor are."""
-    return None if tensor is None else tensor.data_ptr()
+    if tensor is None:
+        return None
+    assert tensor.is_contiguous()
+    return tensor.data_ptr()
 
 
 @intrinsic

@@ -8,6 +8,9 @@ settings is None; the first argument may be overwritten, which saves torch much 
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from torch import Tensor
 
 from ohmgrad.engine.crossbar import Array
@@ -65,22 +68,28 @@ def _quantised(v, per_unit, chance):
     return v
 
 
+@cache
+def compiled() -> Any:
+    """The module of what is compiled for the processor."""
+    from ohmgrad.engine import converters_cpu
+
+    return converters_cpu
+
+
 def to_lines(x: Tensor, ends: Tensor, array: Array, source: Source) -> Tensor:
     """The input converter (DAC): ``[n, in]`` inputs to what the lines carry.
 
     :param ends: ``[2, n, 1]``: what divides the inputs of every vector, and what multiplies its outputs.
     """
     if source.draws.implementation == "cpu":
-        from ohmgrad.engine import converters_cpu
-
-        return converters_cpu.to_lines(x, ends, array, source)
+        return compiled().to_lines(x, ends, array, source)
     c, chance, noise = array.constants, None, None
     v = x / ends[0]
     if array.io.inp_sto_round and c.inp_per_unit is not None:
         chance = source.uniform(Use.INPUT_ROUNDING, v.shape[1])
     if c.inp_noise is not None:
         noise = source.normal(Use.INPUT_NOISE, v.shape[1])
-    return on_line(v, c.inp_per_unit, chance, c.inp_bound, c.inp_noise, noise, c.inp_negative)  # type: ignore[no-any-return]
+    return on_line(v, c.inp_per_unit, chance, c.inp_bound, c.inp_noise, noise, c.inp_negative)
 
 
 def to_digital(
@@ -91,20 +100,20 @@ def to_digital(
     :param ends: see :func:`to_lines`; None: nothing multiplies the outputs.
     :param test: whether to test the bounds.
     :param clipped: bool ``[n, out]``, where outputs are marked that are clipped; None: they need not be.
-    :returns: the outputs, and which vectors have any beyond a bound that counts, ``[n]`` bool (None without a test).
+    :returns: the outputs, and which vectors have any beyond a bound that counts, ``[n]`` bool (None: none
+        has, or there was no test).
     """
     if source.draws.implementation == "cpu":
-        from ohmgrad.engine import converters_cpu
-
-        return converters_cpu.to_digital(y, ends, array, source, test, clipped)
+        return compiled().to_digital(y, ends, array, source, test, clipped)
     io, c, chance, noise, beyond = array.io, array.constants, None, None, None
     if c.out_noise is not None:
         noise = source.normal(Use.OUTPUT_NOISE, y.shape[1])
     if io.out_sto_round and c.out_per_unit is not None:
         chance = source.uniform(Use.OUTPUT_ROUNDING, y.shape[1])
     curve, factor, sigma = output_circuits(io, array.periphery)
-    sigma = c.out_noise if sigma is None else sigma
-    y = before_bound(y, curve, factor, c.out_negative, sigma, noise, c.out_per_unit, chance)
+    y = before_bound(
+        y, curve, factor, c.out_negative, c.out_noise if sigma is None else sigma, noise, c.out_per_unit, chance
+    )
     if c.out_bound is not None:
         if test:
             beyond = exceeds(y, c.out_bound, io.bm_test_negative_bound).any(1)

@@ -23,7 +23,7 @@ from ohmgrad.engine.threads import share
 INPUT_ROUNDING, INPUT_NOISE, OUTPUT_NOISE, OUTPUT_ROUNDING = (
     use << 8 for use in (Use.INPUT_ROUNDING, Use.INPUT_NOISE, Use.OUTPUT_NOISE, Use.OUTPUT_ROUNDING)
 )
-NANOSECONDS, RANDOM = 1.0, 3.0
+NANOSECONDS, RANDOM = 0.5, 1.0
 """About what one element takes, and what every random number for it adds."""
 
 
@@ -43,7 +43,7 @@ def _to_lines(
     x: Tensor, ends: Tensor, array: Array, source: Source, limit: float, out_scale: float, silent: float
 ) -> Tensor:
     """``ends`` are filled if a ``limit`` is given, the greatest scale."""
-    x, ends, c, numbers = x.contiguous(), ends.contiguous(), array.settings.single, source.numbers
+    x, ends, c, numbers = x.contiguous(), ends.contiguous(), array.settings.single, _dense(source.numbers)
     n, width = x.shape
     by_chance = True if array.io.inp_sto_round and c.inp_per_unit is not None else None
     u = x.new_empty(n, width)
@@ -62,12 +62,12 @@ def to_digital(
     y: Tensor, ends: Tensor | None, array: Array, source: Source, test: bool, clipped: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """See :func:`ohmgrad.engine.converters.to_digital`."""
-    y, c, numbers = y.contiguous(), array.settings.single, source.numbers
+    y, c, numbers = y.contiguous(), array.settings.single, _dense(source.numbers)
     n, width = y.shape
     curve, factor, sigma = converters.output_circuits(array.io, array.periphery)
     by_chance = True if array.io.out_sto_round and c.out_per_unit is not None else None
     beyond = y.new_empty(n, dtype=torch.bool) if test and c.out_bound is not None else None
-    share(
+    count = share(
         _outputs(),
         n,
         n * width * (NANOSECONDS + RANDOM * (c.out_noise is not None) + RANDOM * (by_chance is not None)),
@@ -76,12 +76,17 @@ def to_digital(
         *(address(curve), address(factor), address(sigma), c.out_negative, c.out_noise),
         *(c.out_per_unit, by_chance, c.out_bound, array.io.bm_test_negative_bound),
     )
-    return y, beyond
+    return y, beyond if count else None
+
+
+def _dense(numbers: Numbers) -> Numbers:
+    """Numbers whose place in memory can be told, as long as they are held."""
+    return numbers if isinstance(numbers, range) else numbers.contiguous()
 
 
 def _place(numbers: Numbers) -> tuple[int, int]:
     """Where numbers are in memory (0: nowhere), and the first of those that follow each other."""
-    return (0, numbers.start) if isinstance(numbers, range) else (numbers.contiguous().data_ptr(), 0)
+    return (0, numbers.start) if isinstance(numbers, range) else (numbers.data_ptr(), 0)
 
 
 # --- what is compiled ------------------------------------------------------------------------------------------------
@@ -112,7 +117,11 @@ def _kernel(function: Any) -> Any:
 
 @cache
 def _lines() -> Any:
-    on_line, factors, peak = compile_function(converters.on_line), compile_function(management.factors), peaks.row_peak()
+    on_line, factors, peak = (
+        compile_function(converters.on_line),
+        compile_function(management.factors),
+        peaks.row_peak(),
+    )
     normal_row, uniform_row, u32, f32 = _fill_row(True), _fill_row(False), np.uint32, np.float32
 
     def lines(
@@ -150,6 +159,7 @@ def _outputs() -> Any:
         curves, factors, sigmas = row_at(curve, width), row_at(factor, 1), row_at(sigma, width)
         noise, chance = room(width, strength), room(width, by_chance)
         last, k0, k1 = u32(part), u32(key0), u32(key1)
+        count = 0
         for r in range(begin, end):
             number = number_at(numbers, first, r)
             normal_row(noise, u32(stream + OUTPUT_NOISE), number, last, k0, k1)
@@ -171,5 +181,7 @@ def _outputs() -> Any:
                 y[r, j] = value
             if beyond is not None:
                 tested[r, 0] = some
+                count += some
+        return count
 
     return _kernel(outputs)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ohmgrad.engine.converters import to_digital, to_lines
+from ohmgrad.engine.converters import compiled, to_digital, to_lines
 from ohmgrad.engine.crossbar import Array, Crossbar, currents
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.management import factors, noise_scale, worst_case_scale
@@ -73,9 +73,7 @@ def mvm(
         scale = noise_scale(x, io, average, draws.implementation)
         return mvm_gpu.rounds(array, x, scale, silent, source, tries, clipped)
     if draws.implementation == "cpu" and io.noise_management is NoiseManagementType.ABS_MAX:
-        from ohmgrad.engine import converters_cpu
-
-        u, ends = converters_cpu.managed_lines(x, array, source, silent)
+        u, ends = compiled().managed_lines(x, array, source, silent)
     else:
         ends = torch.stack(factors(noise_scale(x, io, average, draws.implementation), io.out_scale, silent))
         u = to_lines(x, ends, array, source)
@@ -141,7 +139,9 @@ def _outputs(
     y = plus + minus
     if ends is not None:
         y *= ends[1]
-    return y, beyond if other is None or beyond is None else beyond | other
+    if beyond is None or other is None:
+        return y, other if beyond is None else beyond
+    return y, beyond | other
 
 
 def _rounds(
@@ -161,7 +161,7 @@ def _rounds(
     """
     io = array.io
     y, beyond = _outputs(array, u, ends, source, tries > 0, clipped)
-    if beyond is not None and beyond.any():
+    if beyond is not None:
         again = beyond & (ends[1] != 0.0).squeeze(1)
         if again.any():
             rest = x[again]

@@ -53,8 +53,9 @@ class AnalogLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""
-        y: Tensor = self.tile(x)
-        bias = self._parameters["bias"]
+        tile, bias = self._modules["tile"], self._parameters["bias"]  # the fast way
+        assert tile is not None
+        y: Tensor = tile(x)
         return y if bias is None else y + bias.to(y.dtype)
 
     def extra_repr(self) -> str:
