@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from ohmgrad.engine import addresses_cpu, converters, draws, management, peaks
 from ohmgrad.engine.addresses_cpu import address, at, floats, number_at, room, row_at, truths
 from ohmgrad.engine.compiler import INLINED, compile_function
+from ohmgrad.engine.constants import Constants
 from ohmgrad.engine.crossbar import Array
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.kernel_cache import compile_kernel
@@ -56,6 +57,13 @@ def _to_lines(
         *(c.inp_per_unit, by_chance, c.inp_bound, c.inp_noise, c.inp_negative),
     )
     return u
+
+
+@lru_cache(maxsize=1024)
+def carried(c: Constants) -> float:
+    """What a line carries for an input of 1, if nothing is left to chance."""
+    one = torch.ones(1, dtype=torch.float32, device="cpu")
+    return float(converters.on_line(one, c.inp_per_unit, None, c.inp_bound, None, None, c.inp_negative))
 
 
 def to_digital(

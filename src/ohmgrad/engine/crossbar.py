@@ -21,7 +21,7 @@ class Crossbar(NamedTuple):
     """The weights that the lines meet: all of them, or only what one-hot vectors meet.
 
     ``lines`` is the number of input lines. Without ``slices``, ``weights`` is ``[out, in]`` and lines carry
-    ``[n, in]``. With ``slices`` ``[n, 1]``, the line that each vector drives, ``weights`` is ``[n, out]``, what that
+    ``[n, in]``. With ``slices`` ``[n]``, the line that each vector drives, ``weights`` is ``[n, out]``, what that
     line meets, and lines carry ``[n, 1]``. The sums below are the same in both, but for what is 0.
     """
 
@@ -38,7 +38,7 @@ class Crossbar(NamedTuple):
 
     def distance(self) -> Tensor:
         """How much of the wire's drop meets the lines."""
-        j = torch.arange(self.lines, device=self.weights.device) if self.slices is None else self.slices
+        j = torch.arange(self.lines, device=self.weights.device) if self.slices is None else self.slices[:, None]
         return distance(j, self.lines)
 
     def for_negative(self, periphery: Periphery | None) -> Crossbar:
