@@ -12,6 +12,8 @@ from ohmgrad.weight import AnalogWeight
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer as _Base
+
+    from ohmgrad.tile import AnalogTile
 else:
     _Base = object
 
@@ -48,11 +50,11 @@ class AnalogOptimizer(_Base):
             if isinstance(parameter, AnalogWeight):
                 parameter.tile.name = name.removesuffix(".weight").removesuffix(".tile")
 
-    def _analog(self) -> Iterator[tuple[dict[str, Any], AnalogWeight]]:
+    def _analog(self) -> Iterator[tuple[dict[str, Any], AnalogTile]]:
         for group in self.param_groups:
             for parameter in group["params"]:
-                if isinstance(parameter, AnalogWeight):
-                    yield group, parameter
+                if issubclass(type(parameter), AnalogWeight):  # to ask if it is an instance is slow in torch
+                    yield group, parameter.tile
 
     @staticmethod
     def _check(group: dict[str, Any]) -> None:
@@ -82,27 +84,26 @@ class AnalogOptimizer(_Base):
                 "GradScaler: analog weights learn from gradients as they are. Train in bfloat16, which needs no scaler;"
                 " in float16, call loss.backward() and optimizer.step() without one."
             )
-        for _, parameter in self._analog():
-            parameter.tile.check(wait=False)  # before the digital parameters step
+        tiles = list(self._analog())
+        for _, tile in tiles:
+            tile.check(wait=False)  # before the digital parameters step
         inherited: Any = super().step
         step = inherited.__func__
         if getattr(step, "hooked", False):  # torch has wrapped it for another optimizer: our own step runs the hooks
             step = step.__wrapped__
         loss = step(self, closure)
-        tiles = list(self._analog())
-        for group, parameter in tiles:
-            rate = float(group["lr"])
-            parameter.tile.set_learning_rate(rate)
-            parameter.tile.learn()
-        for _, parameter in tiles:
-            parameter.tile.post_update_step()
+        for group, tile in tiles:
+            tile.set_learning_rate(float(group["lr"]))
+            tile.learn()
+        for _, tile in tiles:
+            tile.post_update_step()
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of digital parameters and tiles."""
         super().zero_grad(set_to_none)
-        for _, parameter in self._analog():
-            parameter.tile.forget()
+        for _, tile in self._analog():
+            tile.forget()
 
 
 class AnalogSGD(AnalogOptimizer, torch.optim.SGD):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.implementation import choose
 from ohmgrad.engine.management import check_io, new_average
 from ohmgrad.engine.mvm import mvm
+from ohmgrad.engine.noise import next_numbers
 from ohmgrad.engine.peaks import all_finite
 from ohmgrad.engine.periphery import Direction, Periphery, is_ideal
 from ohmgrad.engine.precision import cast_for_region, in_single_precision
@@ -38,6 +39,8 @@ from ohmgrad.engine.watch import Watch, complaint
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.memory import Memory, memory_of
 from ohmgrad.weight import AnalogWeight, watch_optimizers
+
+_FORWARD, _BACKWARD = Stream.FORWARD.of(0), Stream.BACKWARD.of(0)
 
 
 class AnalogTile(HostModule):
@@ -112,15 +115,15 @@ class AnalogTile(HostModule):
 
         :raises TileError: on a wrong width or a number that is not finite.
         """
-        return _AnalogProduct.apply(cast_for_region(x) if isinstance(x, Tensor) else x, self.weight, self)
+        return _AnalogProduct.apply(cast_for_region(x) if isinstance(x, Tensor) else x, self._shown, self)
 
-    @torch.no_grad()
     def backward(self, d: Tensor) -> Tensor:
         r"""The analog product :math:`W^T d`, ``[..., out]`` to ``[..., in]``.
 
         :raises TileError: on a wrong width or a number that is not finite.
         """
-        return self._product(d, self.weight.data.t(), Direction.BACKWARD)
+        self.check(wait=False)
+        return _like(d, self._product(self._rows(d, self.out_size, "gradient"), Direction.BACKWARD))
 
     @torch.no_grad()
     @in_single_precision
@@ -175,14 +178,15 @@ class AnalogTile(HostModule):
         """
         if not 0.0 <= rate < float("inf"):
             raise TileError(f"{self.label}: learning rate {rate}. Give a finite number that is not negative.")
-        self.learning_rate.fill_(rate)
+        self.known("learning_rate").fill_(rate)
 
     def remember(self, x: Tensor, d: Tensor) -> None:
         """Keep copies of the inputs and output gradients of a backward pass, until :meth:`learn` or :meth:`forget`.
 
         They stay in the type they have: half precision takes half the memory.
         """
-        self._trace.append((x.clone(), d.clone()))
+        dense = torch.contiguous_format
+        self._trace.append((x.clone(memory_format=dense), d.clone(memory_format=dense)))
 
     def forget(self) -> None:
         """Drop what was kept since the last step."""
@@ -192,15 +196,19 @@ class AnalogTile(HostModule):
     def learn(self) -> None:
         """One update with all that was kept since the last step, then forget it."""
         if self._trace:
-            inputs, gradients = zip(*self._trace, strict=True)
+            batches = self._trace.copy()
             self.forget()
-            self.update(torch.cat(inputs), torch.cat(gradients))
+            if len(batches) > 1:
+                inputs, gradients = zip(*batches, strict=True)
+                batches = [(torch.cat(inputs), torch.cat(gradients))]
+            self.update(*batches[0])
 
     def post_update_step(self) -> None:
         """What time does at every optimizer step: diffusion, then decay, where the devices have them."""
-        if self.rule.diffuses():
+        rule = cast(Rule, self._modules["rule"])
+        if rule.diffuses():
             self.diffuse_weights()
-        if self.rule.decays():
+        if rule.decays():
             self.decay_weights()
 
     # --- operations on the cells -------------------------------------------------------------------------------------
@@ -400,23 +408,25 @@ class AnalogTile(HostModule):
         """Checked ``[n, width]`` float32; where numbers that are not finite are noticed late, they may be in it."""
         if type(values) is not Tensor and not isinstance(values, Tensor):  # the first is fast
             raise TileError(f"{self.label}: the {what} is a {type(values).__name__}. Give a tensor.")
-        if values.ndim == 0 or values.shape[-1] != width:
+        if values.shape[-1:] != (width,):
             raise TileError(
                 f"{self.label}: the {what} has shape {tuple(values.shape)}; its last dimension must be {width}."
             )
-        if not values.is_floating_point():
+        kind = values.dtype
+        if kind is not torch.float32 and not kind.is_floating_point:
             raise TileError(f"{self.label}: the {what} is of type {values.dtype}. Give floating-point numbers.")
-        if values.device != self._shown.device:
+        if not (values.is_cpu and self._shown.is_cpu) and values.device != self._shown.device:
             raise TileError(
                 f"{self.label}: the {what} is on {values.device}, the cells are on {self.weight.device}."
                 " Move one of them."
             )
-        rows = values.detach()
-        rows = (rows if rows.ndim == 2 else rows.reshape(-1, width)).float()
+        rows = values.detach() if values.requires_grad else values
+        rows = rows if rows.ndim == 2 else rows.reshape(-1, width)
+        rows = rows if kind is torch.float32 else rows.float()
         if self._notices_late(rows):
-            self._watch.types[what] = values.dtype
+            self._watch.types[what] = kind
         else:
-            self._finite(rows, what, values.dtype)
+            self._finite(rows, what, kind)
         return rows
 
     def _with_bias(self, rows: Tensor) -> Tensor:
@@ -424,43 +434,40 @@ class AnalogTile(HostModule):
         return torch.cat([rows, rows.new_ones(len(rows), 1)], 1) if self.has_bias else rows
 
     @in_single_precision
-    def _product(self, values: Tensor, matrix: Tensor, direction: Direction, clipped: Tensor | None = None) -> Tensor:
-        self.check(wait=False)
-        forward, config = direction is Direction.FORWARD, self.rpu_config
-        if forward:
-            rows = self._with_bias(self._rows(values, self.in_size, "input"))
-        else:
-            rows = self._rows(values, self.out_size, "gradient")
-        sound = None
+    def _product(self, rows: Tensor, direction: Direction, clipped: Tensor | None = None) -> Tensor:
+        """The analog product of checked rows, float32 ``[n, out]``, or ``[n, in]`` in the backward direction."""
+        config, weight, sound = self.rpu_config, self._shown.data, None
         if self._notices_late(rows):
-            sound = self._watch.note(**{"input" if forward else "gradient": rows})
+            sound = self._watch.note(**{"input" if direction is Direction.FORWARD else "gradient": rows})
             rows = torch.where(sound, rows, 0.0)  # so that it reaches no average
-        counter = self.forward_vectors if forward else self.backward_vectors
-        numbers = counter + torch.arange(len(rows), device=rows.device)
-        counter += len(rows)
-        io, periphery = (
-            (config.forward, self.forward_periphery) if forward else (config.backward, self.backward_periphery)
-        )
-        stream = (Stream.FORWARD if forward else Stream.BACKWARD).of(0)
-        draws, average = self._draws(rows.device), self.average_input
+        if direction is Direction.FORWARD:
+            io, circuits, counter, stream = config.forward, "forward_periphery", "forward_vectors", _FORWARD
+            matrix, rows = weight, self._with_bias(rows)
+        else:
+            io, circuits, counter, stream = config.backward, "backward_periphery", "backward_vectors", _BACKWARD
+            matrix = weight.t()
+        draws, average = self._draws(rows.device), self.known("average_input")
+        numbers = next_numbers(self.known(counter), rows.shape[0], draws)
         before = average if sound is None else average.clone()
+        forward, periphery = direction is Direction.FORWARD, cast(Periphery, self._modules[circuits])
         y = mvm(matrix, rows, io, draws, stream, numbers, average, forward, periphery, clipped)
-        y = y if forward else y[:, : self.in_size]  # nothing comes before a bias
+        if self.has_bias and not forward:
+            y = y[:, : self.in_size]  # nothing comes before a bias
         if sound is not None:  # of a batch that is not, nothing remains
             y = torch.where(sound, y, torch.nan)
             average.copy_(torch.where(sound, average, before))
-        return y.reshape(*values.shape[:-1], y.shape[1]).to(values.dtype)
+        return y
 
-    @torch.no_grad()
     def _forward_product(self, x: Tensor, marks_clipped: bool) -> tuple[Tensor, Tensor | None]:
         """The product and, if asked for, which of its elements the output converter clipped (None: none)."""
-        clipped = None
+        self.check(wait=False)
+        rows, clipped = self._rows(x, self.in_size, "input"), None
         if marks_clipped and not is_ideal(self.rpu_config.forward):
-            clipped = torch.zeros(x.shape[:-1].numel(), self.out_size, dtype=torch.bool, device=x.device)
-        y = self._product(x, self.weight.data, Direction.FORWARD, clipped)
-        if clipped is None or (not self._notices_late(x) and not clipped.any()):
-            return y, None
-        return y, clipped.reshape(y.shape)
+            clipped = torch.zeros(rows.shape[0], self.out_size, dtype=torch.bool, device=x.device)
+        y = self._product(rows, Direction.FORWARD, clipped)
+        if clipped is not None and (self._notices_late(rows) or clipped.any()):
+            return _like(x, y), clipped.reshape(*x.shape[:-1], self.out_size)
+        return _like(x, y), None
 
     # --- PyTorch's own saving, loading, copying and moving -----------------------------------------------------------
 
@@ -551,11 +558,19 @@ class _AnalogProduct(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
         x, clipped = ctx.saved_tensors
         tile: AnalogTile = ctx.tile
-        tile._rows(gradient, tile.out_size, "gradient")  # before anything is remembered
+        rows = tile._rows(gradient, tile.out_size, "gradient")  # before anything is remembered
         if ctx.needs_input_grad[1]:
             tile.remember(x.reshape(-1, tile.in_size), gradient.reshape(-1, tile.out_size))
         if not ctx.needs_input_grad[0]:
             return None, None, None
-        # What was clipped does not depend on the input.
-        passed = gradient if clipped is None else gradient.masked_fill(clipped, 0.0)
-        return tile.backward(passed), None, None
+        tile.check(wait=False)
+        if clipped is not None:  # what was clipped does not depend on the input
+            rows = rows.masked_fill(clipped.reshape(rows.shape), 0.0)
+        return _like(gradient, tile._product(rows, Direction.BACKWARD)), None, None
+
+
+def _like(values: Tensor, rows: Tensor) -> Tensor:
+    """Results ``[n, width]`` in the type and with the leading dimensions of the values that they belong to."""
+    if values.ndim != 2:
+        rows = rows.reshape(*values.shape[:-1], rows.shape[1])
+    return rows if values.dtype is torch.float32 else rows.to(values.dtype)

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ohmgrad.engine.constants import Constants
-from ohmgrad.engine.matmul import full_precision
+from ohmgrad.engine.matmul import multiply
 from ohmgrad.engine.noise import Source, Use
 from ohmgrad.engine.periphery import Periphery, drawn
-from ohmgrad.parameters.enums import AnalogMVType, WeightNoiseType
+from ohmgrad.engine.settings import Settings
+from ohmgrad.parameters.enums import WeightNoiseType
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.words import absolute, sqrt
 
@@ -20,7 +21,7 @@ class Crossbar(NamedTuple):
     """The weights that the lines meet: all of them, or only what one-hot vectors meet.
 
     ``lines`` is the number of input lines. Without ``slices``, ``weights`` is ``[out, in]`` and lines carry
-    ``[n, in]``. With ``slices`` ``[n, 1]``, the line that each vector drives, ``weights`` is ``[n, out]``, what that
+    ``[n, in]``. With ``slices`` ``[n]``, the line that each vector drives, ``weights`` is ``[n, out]``, what that
     line meets, and lines carry ``[n, 1]``. The sums below are the same in both, but for what is 0.
     """
 
@@ -33,12 +34,11 @@ class Crossbar(NamedTuple):
         weights = self.weights.abs() if magnitudes else self.weights
         if self.slices is not None:
             return v * weights
-        with full_precision(v.device.type):
-            return v @ weights.t()
+        return multiply(v, weights.t())
 
     def distance(self) -> Tensor:
         """How much of the wire's drop meets the lines."""
-        j = torch.arange(self.lines, device=self.weights.device) if self.slices is None else self.slices
+        j = torch.arange(self.lines, device=self.weights.device) if self.slices is None else self.slices[:, None]
         return distance(j, self.lines)
 
     def for_negative(self, periphery: Periphery | None) -> Crossbar:
@@ -55,15 +55,20 @@ class Array(NamedTuple):
     negative: Crossbar
     """The array as negative inputs read it."""
     io: IOParameters
-    constants: Constants
+    settings: Settings
     periphery: Periphery | None
+
+    @property
+    def constants(self) -> Constants:
+        """The settings as numbers."""
+        return self.settings.constants
 
     @staticmethod
     def of(crossbar: Crossbar, io: IOParameters, periphery: Periphery | None) -> Array:
         """What an array is under some settings."""
-        uneven = io.w_read_asymmetry_dtod > 0.0 and io.mv_type is not AnalogMVType.ONE_PASS
-        negative = crossbar.for_negative(periphery) if uneven else crossbar
-        return Array(crossbar, negative, io, Constants.of(io, crossbar.lines), periphery)
+        settings = Settings.of(io, crossbar.lines, periphery)
+        negative = crossbar.for_negative(periphery) if settings.is_uneven else crossbar
+        return Array(crossbar, negative, io, settings, periphery)
 
 
 class Sums(NamedTuple):
@@ -95,13 +100,17 @@ def sums(crossbar: Crossbar, u: Tensor, io: IOParameters, c: Constants) -> Sums:
     return Sums(crossbar.through(u), carried, distant, energy, total)
 
 
-def currents(
-    crossbar: Crossbar, u: Tensor, io: IOParameters, c: Constants, periphery: Periphery | None, source: Source
-) -> Tensor:
-    """What reaches the outputs, ``[n, out]``: the product and, where they are on, the imperfections of the array."""
+def currents(array: Array, crossbar: Crossbar, u: Tensor, source: Source) -> Tensor:
+    """What reaches the outputs, ``[n, out]``: the product and, where they are on, the imperfections of the array.
+
+    :param crossbar: the array as the inputs read it, which may be negative.
+    """
+    if array.settings.is_plain:
+        return crossbar.through(u)
+    io, c = array.io, array.constants
     found = sums(crossbar, u, io, c)
     noise = source.normal(Use.WEIGHT_NOISE, found.product.shape[1]) if c.w_noise is not None else None
-    return current(*found, offsets(io, periphery), noise, c)
+    return current(*found, offsets(io, array.periphery), noise, c)
 
 
 def offsets(io: IOParameters, periphery: Periphery | None) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from ohmgrad.engine import random
 from ohmgrad.engine.compiler import compile_function
+from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.host import Count
 from ohmgrad.engine.implementation import Implementation
 from ohmgrad.engine.kernel_cache import compile_kernel
@@ -129,22 +131,32 @@ class Draws:
 @cache
 def _fill() -> Any:
     """The compiled form of :meth:`Draws._draw`."""
-    normals, philox = compile_function(random.normals), compile_function(random.philox)
-    uniform = compile_function(random.uniform)
-    word = np.uint32
+    normal_row, uniform_row, word = row_of(True), row_of(False), np.uint32
 
     def fill(out, stream, numbers, part, key0, key1, normal):  # type: ignore[no-untyped-def]
         k0, k1, first, last = word(key0), word(key1), word(stream), word(part)
         for r in range(out.shape[0]):
-            number, row = word(numbers[r]), out[r]
-            if normal:  # the same loop twice: a choice inside it would keep it from becoming vector instructions
-                for block in range(len(row) // 4):
-                    a, b, c, d = normals(first, word(block), number, last, k0, k1)
-                    row[4 * block], row[4 * block + 1], row[4 * block + 2], row[4 * block + 3] = a, b, c, d
+            if normal:
+                normal_row(out[r], first, word(numbers[r]), last, k0, k1)
             else:
-                for block in range(len(row) // 4):
-                    p, q, s, t = philox(first, word(block), number, last, k0, k1)
-                    a, b, c, d = uniform(p), uniform(q), uniform(s), uniform(t)
-                    row[4 * block], row[4 * block + 1], row[4 * block + 2], row[4 * block + 3] = a, b, c, d
+                uniform_row(out[r], first, word(numbers[r]), last, k0, k1)
 
     return compile_kernel(fill, __name__)
+
+
+@cache
+def row_of(normal: bool) -> Any:
+    """What fills one row of :meth:`Draws._draw`, whole Philox blocks, compiled."""
+    import numba
+    import numpy as np
+
+    lanes = compile_function(random.normals if normal else random.uniforms)
+    word = np.uint32
+
+    def fill_row(row, stream, number, part, k0, k1):  # type: ignore[no-untyped-def]
+        for block in range(len(row) // 4):
+            a, b, c, d = lanes(stream, word(block), number, part, k0, k1)
+            row[4 * block], row[4 * block + 1], row[4 * block + 2], row[4 * block + 3] = a, b, c, d
+
+    tag = fingerprint(sys.modules[__name__], random.normals, random.uniforms, normal)
+    return numba.njit(named(fill_row, tag), error_model="numpy", nogil=True)

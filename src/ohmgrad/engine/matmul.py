@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
-@contextmanager
-def full_precision(kind: str) -> Iterator[None]:
-    """Matrix products are those of float32, even where torch may take TF32 or bfloat16 in their place.
+def multiply(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product of float32, even where torch may take TF32 or bfloat16 in its place.
 
     ``torch.set_float32_matmul_precision("high")``, a wish for faster training, would otherwise change what the circuits
     do, silently and differently on each device. The setting is put back as it was.
-
-    :param kind: of the device that computes them.
     """
-    # Versions of torch before 2.9 have other names, and not that of the processor.
-    library: Any = torch.backends.cuda.matmul if kind == "cuda" else getattr(torch.backends.mkldnn, "matmul", None)
-    name, full = ("fp32_precision", "ieee") if hasattr(library, "fp32_precision") else ("allow_tf32", False)
+    library, name, full = _setting("cuda" if a.is_cuda else "cpu")
     before = getattr(library, name, full)
     if before in (full, "none"):  # as most often
-        yield
-        return
+        return torch.mm(a, b)
     setattr(library, name, full)
     try:
-        yield
+        return torch.mm(a, b)
     finally:
         setattr(library, name, before)
+
+
+@cache
+def _setting(kind: str) -> tuple[Any, str, Any]:
+    """Where a library of matrix products is told its precision, and what the full one is called."""
+    # Versions of torch before 2.9 have other names, and not that of the processor.
+    library: Any = torch.backends.cuda.matmul if kind == "cuda" else getattr(torch.backends.mkldnn, "matmul", None)
+    return (library, "fp32_precision", "ieee") if hasattr(library, "fp32_precision") else (library, "allow_tf32", False)

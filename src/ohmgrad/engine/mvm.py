@@ -16,11 +16,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ohmgrad.engine.converters import to_digital, to_lines
+from ohmgrad.engine.converters import compiled, to_digital, to_lines
 from ohmgrad.engine.crossbar import Array, Crossbar, currents
 from ohmgrad.engine.draws import Draws
-from ohmgrad.engine.management import factors, noise_scale, repeats, starts_worst_case, worst_case_scale
-from ohmgrad.engine.noise import Source
+from ohmgrad.engine.management import factors, noise_scale, worst_case_scale
+from ohmgrad.engine.noise import Numbers, Source
 from ohmgrad.engine.periphery import Periphery, is_ideal
 from ohmgrad.errors import TileError
 from ohmgrad.parameters.enums import AnalogMVType, BoundManagementType, NoiseManagementType
@@ -32,14 +32,13 @@ def unmanaged(io: IOParameters) -> IOParameters:
     return io.replaced(noise_management=NoiseManagementType.NONE, bound_management=BoundManagementType.NONE)
 
 
-@torch.no_grad()
 def mvm(
     weight: Tensor,
     x: Tensor,
     io: IOParameters,
     draws: Draws,
     stream: int,
-    numbers: Tensor,
+    numbers: Numbers,
     average: Tensor | None = None,
     forward: bool = True,
     periphery: Periphery | None = None,
@@ -54,7 +53,7 @@ def mvm(
     :param x: ``[n, in]`` float32.
     :param stream: the base stream of this product, such as ``Stream.FORWARD.of(array)``; the lowest three bits of
         its part are taken by the uses within the product.
-    :param numbers: ``[n]`` int64, the number of each vector since the tile was made.
+    :param numbers: ``[n]`` int64, the number of each vector since the tile was made; a range only on the processor.
     :param average: the running value of AVERAGE_ABS_MAX, from :func:`~ohmgrad.engine.management.new_average`; updated
         in place, once per vector in order.
     :param forward: the forward direction; only it has bound management.
@@ -62,22 +61,31 @@ def mvm(
     :param clipped: bool ``[n, out]``, all False, where those outputs are marked that the converter clips in the end.
     :raises TileError: AVERAGE_ABS_MAX is used without ``average``, or a drawn value is missing.
     """
-    if is_ideal(io) or len(x) == 0:
-        return (x @ weight.t()).mul_(io.out_scale)
-    scale = noise_scale(x, io, average, draws.implementation)
+    if is_ideal(io) or x.shape[0] == 0:
+        return ideal(weight, x, io)
     silent = io.out_scale if forward and io.inp_noise > 0.0 else 0.0
-    tries = repeats(io) if forward else 0
     array = Array.of(Crossbar(weight, weight.shape[1]), io, periphery)
+    tries = array.settings.tries if forward else 0
     source = Source(draws, stream, numbers)
     if draws.implementation == "gpu":
         from ohmgrad.engine import mvm_gpu
 
+        scale = noise_scale(x, io, average, draws.implementation)
         return mvm_gpu.rounds(array, x, scale, silent, source, tries, clipped)
-    scale, gain = factors(scale, io.out_scale, silent)
-    return _rounds(array, x, scale, gain, source, tries, starts_worst_case(io), clipped)
+    if draws.implementation == "cpu" and io.noise_management is NoiseManagementType.ABS_MAX:
+        u, ends = compiled().managed_lines(x, array, source, silent)
+    else:
+        ends = torch.stack(factors(noise_scale(x, io, average, draws.implementation), io.out_scale, silent))
+        u = to_lines(x, ends, array, source)
+    return _rounds(array, x, u, ends, source, tries, array.settings.restarts, clipped)
 
 
-@torch.no_grad()
+def ideal(weight: Tensor, x: Tensor, io: IOParameters) -> Tensor:
+    """The product and nothing else, but for the digital factor."""
+    y = x @ weight.t()
+    return y if io.out_scale == 1.0 else y.mul_(io.out_scale)
+
+
 def read_slices(
     stored: Tensor,
     slices: Tensor,
@@ -99,43 +107,57 @@ def read_slices(
     :param periphery: see :func:`mvm`.
     :raises TileError: there is input noise, which acts on every line: use :func:`mvm`.
     """
-    if is_ideal(io) or len(stored) == 0:
+    if is_ideal(io) or stored.shape[0] == 0:
         return stored * io.out_scale
     if io.inp_noise > 0.0:
         raise TileError(f"inp_noise = {io.inp_noise} drives every line: read with mvm and one-hot vectors instead.")
-    array, source = Array.of(Crossbar(stored, lines, slices[:, None]), io, periphery), Source(draws, stream, numbers)
+    array, source = Array.of(Crossbar(stored, lines, slices), io, periphery), Source(draws, stream, numbers)
     if draws.implementation == "gpu":
         from ohmgrad.engine import mvm_gpu
 
         return mvm_gpu.read(array, source)
-    u = to_lines(stored.new_ones(len(stored), 1), io, array.constants, source)
-    y, _ = _outputs(array, u, source, False, None)
-    y *= io.out_scale
-    return y
+    if draws.implementation == "cpu" and _is_simple(array):
+        y, _ = to_digital(stored * compiled().carried(array.constants), None, array, source, False, None)
+    else:
+        one = stored.new_ones(1, stored.shape[0], 1)
+        u = to_lines(one[0], one.expand(2, -1, -1), array, source)
+        y, _ = _outputs(array, u, None, source, False, None)
+    return y if io.out_scale == 1.0 else y.mul_(io.out_scale)
+
+
+def _is_simple(array: Array) -> bool:
+    """Whether every read of a line gives its weights times the same number, before the output circuits."""
+    io = array.io
+    return array.settings.is_plain and io.mv_type is AnalogMVType.ONE_PASS and not io.inp_sto_round
 
 
 def _outputs(
-    array: Array, u: Tensor, source: Source, test: bool, clipped: Tensor | None
+    array: Array, u: Tensor, ends: Tensor | None, source: Source, test: bool, clipped: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """What the output converters give for lines that carry ``u``; see :func:`to_digital`."""
-    io, c, periphery = array.io, array.constants, array.periphery
-    if io.mv_type is AnalogMVType.ONE_PASS:
-        y = currents(array.crossbar, u, io, c, periphery, source)
-        return to_digital(y, io, c, periphery, source, test, clipped)
-    plus = currents(array.crossbar, u.clamp(min=0.0), io, c, periphery, source)
-    minus = currents(array.negative, u.clamp(max=0.0), io, c, periphery, source.second())
-    if io.mv_type is AnalogMVType.POS_NEG_SEPARATE:
-        return to_digital(plus + minus, io, c, periphery, source, test, clipped)
-    plus, beyond = to_digital(plus, io, c, periphery, source, test, clipped)
-    minus, other = to_digital(minus, io, c, periphery, source.second(), test, clipped)
-    return plus + minus, beyond if other is None or beyond is None else beyond | other
+    kind = array.io.mv_type
+    if kind is AnalogMVType.ONE_PASS:
+        y = currents(array, array.crossbar, u, source)
+        return to_digital(y, ends, array, source, test, clipped)
+    plus = currents(array, array.crossbar, u.clamp(min=0.0), source)
+    minus = currents(array, array.negative, u.clamp(max=0.0), source.second())
+    if kind is AnalogMVType.POS_NEG_SEPARATE:
+        return to_digital(plus + minus, ends, array, source, test, clipped)
+    plus, beyond = to_digital(plus, None, array, source, test, clipped)
+    minus, other = to_digital(minus, None, array, source.second(), test, clipped)
+    y = plus + minus
+    if ends is not None:
+        y *= ends[1]
+    if beyond is None or other is None:
+        return y, other if beyond is None else beyond
+    return y, beyond | other
 
 
 def _rounds(
     array: Array,
     x: Tensor,
-    scale: Tensor,
-    gain: Tensor,
+    u: Tensor,
+    ends: Tensor,
     source: Source,
     tries: int,
     worst_case: bool,
@@ -143,23 +165,22 @@ def _rounds(
 ) -> Tensor:
     """One round over all vectors and, while ``tries`` last, another with less input for those that clip.
 
-    ``scale`` and ``gain`` are ``[n, 1]``: what divides the input and what multiplies the output. ``worst_case``: the
-    next round begins anew with the scale of the worst case, instead of half the input.
+    :param u: what the lines carry for ``x``; :param ends: see :func:`to_lines`.
+    :param worst_case: the next round begins anew with the scale of the worst case, instead of half the input.
     """
     io = array.io
-    u = to_lines(x / scale, io, array.constants, source)
-    y, beyond = _outputs(array, u, source, tries > 0, clipped)
-    y *= gain
+    y, beyond = _outputs(array, u, ends, source, tries > 0, clipped)
     if beyond is not None:
-        again = beyond & (gain != 0.0).squeeze(1)
+        again = beyond & (ends[1] != 0.0).squeeze(1)
         if again.any():
             rest = x[again]
             if worst_case:
-                scale, gain = factors(worst_case_scale(rest, io), io.out_scale, io.out_scale)
+                ends = torch.stack(factors(worst_case_scale(rest, io), io.out_scale, io.out_scale))
             else:
-                scale, gain = scale[again] * 2.0, gain[again] * 2.0
-            last = None if clipped is None else torch.zeros_like(clipped[again])
-            y[again] = _rounds(array, rest, scale, gain, source.again(again), tries - 1, False, last)
+                ends = ends[:, again] * 2.0
+            next_source, last = source.again(again), None if clipped is None else torch.zeros_like(clipped[again])
+            u = to_lines(rest, ends, array, next_source)
+            y[again] = _rounds(array, rest, u, ends, next_source, tries - 1, False, last)
             if clipped is not None and last is not None:
                 clipped[again] = last
     return y

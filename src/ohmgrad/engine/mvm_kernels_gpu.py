@@ -111,7 +111,7 @@ def _line(v, c, stream, at, rows: tl.constexpr, columns: tl.constexpr):
             chance = _uniform(stream + INPUT_ROUNDING, at, rows, columns)
     if c.inp_noise is not None:
         noise = _normal(stream + INPUT_NOISE, at, rows, columns)
-    return on_line(v, chance, noise, c)
+    return on_line(v, c.inp_per_unit, chance, c.inp_bound, c.inp_noise, noise, c.inp_negative)
 
 
 def _of_array(found, shift, offset, c, stream, at, rows: tl.constexpr, columns: tl.constexpr):
@@ -132,7 +132,7 @@ def _of_converter(y, shift, drawn, c, stream, at, rows: tl.constexpr, columns: t
         if c.out_per_unit is not None:
             chance = _uniform(stream + (OUTPUT_ROUNDING + shift), at, rows, columns)
     _offset, curve, factor, sigma = drawn
-    y = before_bound(y, curve, factor, sigma, noise, chance, c)
+    y = before_bound(y, curve, factor, c.out_negative, sigma, noise, c.out_per_unit, chance)
     if c.out_bound is not None:
         beyond = exceeds(y, c.out_bound, both)
         beyond_any = exceeds(y, c.out_bound, True)
@@ -344,7 +344,8 @@ def _reads(
     if inp_by_chance:
         if c.inp_per_unit is not None:
             chance, _, _, _ = uniforms((stream + INPUT_ROUNDING).to(tl.uint32), zero, number, zero, k0, k1)
-    u = on_line(tl.full((rows, 1), 1.0, tl.float32), chance, None, c)
+    one = tl.full((rows, 1), 1.0, tl.float32)
+    u = on_line(one, c.inp_per_unit, chance, c.inp_bound, None, None, c.inp_negative)
     far = u
     if c.ir_drop is not None:
         far = distance(tl.load(slices + row.to(tl.int64) * slice_step, mask=known, other=0).to(tl.float32), c.lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
@@ -24,26 +25,47 @@ class Use(IntEnum):
     OUTPUT_ROUNDING = 4
 
 
+Numbers = Tensor | range
+"""The numbers of some vectors since the tile was made, int64 ``[n]``; a range: they follow each other."""
+
+
+def next_numbers(counter: Tensor, count: int, draws: Draws) -> Numbers:
+    """The next numbers that a counter (int64 scalar) gives out."""
+    if draws.implementation != "cpu":
+        numbers = counter + torch.arange(count, device=counter.device)
+        counter += count
+        return numbers
+    first = int(counter)
+    counter.fill_(first + count)
+    return range(first, first + count)
+
+
 class Source(NamedTuple):
-    """The random numbers of one round over some vectors."""
+    """The random numbers of one round over some vectors; those of a range are only for the processor."""
 
     draws: Draws
     stream: int
-    numbers: Tensor
+    numbers: Numbers
     part: int = 0
     shift: int = 0
 
     def normal(self, use: Use, width: int) -> Tensor:
         """Standard normal float32 ``[n, width]``."""
-        return self.draws.normal(self.stream + (use + self.shift << 8), self.numbers, width, self.part)
+        return self.draws.normal(self.stream + (use + self.shift << 8), self.listed(), width, self.part)
 
     def uniform(self, use: Use, width: int) -> Tensor:
         """Uniform float32 in (0, 1] ``[n, width]``."""
-        return self.draws.uniform(self.stream + (use + self.shift << 8), self.numbers, width, self.part)
+        return self.draws.uniform(self.stream + (use + self.shift << 8), self.listed(), width, self.part)
 
     def again(self, chosen: Tensor) -> Source:
         """The next round, over the vectors that ``chosen`` (bool) marks."""
-        return self._replace(numbers=self.numbers[chosen], part=self.part + 1)
+        return self._replace(numbers=self.listed()[chosen], part=self.part + 1)
+
+    def listed(self) -> Tensor:
+        """The numbers of the vectors as a tensor."""
+        if isinstance(self.numbers, Tensor):
+            return self.numbers
+        return torch.arange(self.numbers.start, self.numbers.stop, device="cpu")
 
     def second(self) -> Source:
         """The second set, for weight noise and outputs."""

@@ -32,8 +32,8 @@ def all_finite(values: Tensor) -> bool:
     """Whether all numbers are finite."""
     if values.dtype != torch.float32 or not values.is_cpu:
         return bool(torch.isfinite(values).all())
-    rows = values if values.ndim == 2 else values.reshape(1, -1)
-    return bool(_is_finite()(rows.contiguous().numpy()))
+    values = values.contiguous()
+    return bool(_is_finite()(values.data_ptr(), values.numel()))
 
 
 @cache
@@ -65,9 +65,11 @@ def _of_rows() -> Any:
 
 @cache
 def _is_finite() -> Any:
-    peak = row_peak()
+    from ohmgrad.engine import addresses_cpu
 
-    def is_finite(values):  # type: ignore[no-untyped-def]
-        return peak(values.reshape(values.size)) < np.float32(np.inf)
+    peak, row_at = row_peak(), addresses_cpu.row_at
 
-    return compile_kernel(is_finite, __name__)
+    def is_finite(place, count):  # type: ignore[no-untyped-def]
+        return peak(row_at(place, count)) < np.float32(np.inf)
+
+    return compile_kernel(is_finite, __name__, addresses_cpu)

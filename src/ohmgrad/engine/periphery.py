@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from enum import IntEnum
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ohmgrad.engine.draws import Draws, Stream
+from ohmgrad.engine.kept import Kept
 from ohmgrad.errors import TileError
 from ohmgrad.parameters.enums import AnalogMVType
 from ohmgrad.parameters.io import IOParameters
@@ -60,6 +62,7 @@ class Periphery(nn.Module):
     ) -> None:
         super().__init__()
         self.transposed = transposed
+        self.settings: Kept[Any] = Kept()  # what follows from ``io``, see ``engine/settings.py``
         if is_ideal(io):
             return
 

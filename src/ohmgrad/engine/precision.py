@@ -20,15 +20,18 @@ T = TypeVar("T")
 Tile = TypeVar("Tile", bound=_HasWeight)
 
 
-def _has_region(kind: str) -> bool:
-    """Whether a region of ``torch.autocast`` is on for a kind of device, which may be one that has none."""
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+def _region(tensor: Tensor) -> str | None:
+    """The kind of a tensor's device, if a region of ``torch.autocast`` is on for it; some devices have none."""
+    if tensor.is_cpu:
+        return "cpu" if torch.is_autocast_enabled("cpu") else None
+    kind = tensor.device.type
+    return kind if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind) else None
 
 
 def cast_for_region(x: Tensor) -> Tensor:
     """What a region of ``torch.autocast`` makes of an input of ``torch.nn.Linear``: there, half precision."""
-    kind = x.device.type
-    if not _has_region(kind) or not x.is_floating_point() or x.dtype == torch.float64:
+    kind = _region(x)
+    if kind is None or not x.is_floating_point() or x.dtype == torch.float64:
         return x
     return x.to(torch.get_autocast_dtype(kind))
 
@@ -41,8 +44,8 @@ def in_single_precision(method: Callable[Concatenate[Tile, P], T]) -> Callable[C
 
     @wraps(method)
     def wrapped(tile: Tile, /, *arguments: P.args, **named: P.kwargs) -> T:
-        kind = tile._shown.device.type
-        if not _has_region(kind):
+        kind = _region(tile._shown)
+        if kind is None:
             return method(tile, *arguments, **named)
         with torch.autocast(kind, enabled=False):
             return method(tile, *arguments, **named)

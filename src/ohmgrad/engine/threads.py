@@ -33,24 +33,20 @@ def serial(*values: Tensor) -> Iterator[tuple[Tensor, ...]]:
     yield from zip(*(value.split(count, along) for value in values), strict=True)
 
 
-def share(kernel: Callable[..., Any], rows: int, work: float, *arguments: Any) -> None:
+def share(kernel: Callable[..., Any], rows: int, work: float, *arguments: Any) -> int:
     """Call ``kernel(begin, end, *arguments)`` for parts of ``range(rows)``, on as many threads as torch uses.
 
     :param kernel: compiled, without Python's lock; what it does for a row does not depend on the others.
     :param work: an estimate of the whole work in nanoseconds.
+    :returns: the sum of what the kernel counted, 0 if it counts nothing.
     """
-    threads = 1 if work < 2 * WORK_PER_THREAD else min(torch.get_num_threads(), rows, int(work / WORK_PER_THREAD))
-    if threads <= 1:
-        kernel(0, rows, *arguments)
-        return
-    if threads == 1:
-        kernel(0, rows, *arguments)
-        return
+    if work < 2 * WORK_PER_THREAD:  # what is small is done at once
+        return kernel(0, rows, *arguments) or 0
+    threads = max(1, min(torch.get_num_threads(), rows, int(work / WORK_PER_THREAD)))
     bounds = [rows * t // threads for t in range(threads + 1)]
     others = [_helpers(threads - 1).submit(kernel, *bounds[t : t + 2], *arguments) for t in range(1, threads)]
-    kernel(*bounds[:2], *arguments)
-    for other in others:
-        other.result()
+    counts = [kernel(*bounds[:2], *arguments), *(other.result() for other in others)]
+    return sum(count or 0 for count in counts)
 
 
 @cache

@@ -53,8 +53,10 @@ class AnalogLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""
-        y: Tensor = self.tile(x)
-        return y if self.bias is None else y + self.bias.to(y.dtype)
+        tile, bias = self._modules["tile"], self._parameters["bias"]  # the fast way
+        assert tile is not None
+        y: Tensor = tile(x)
+        return y if bias is None else y + bias.to(y.dtype)
 
     def extra_repr(self) -> str:
         """Sizes for ``print(model)``."""

@@ -1,0 +1,195 @@
+"""The ends of the lines compiled for the processor: what torch would do in a dozen passes, in one."""
+
+# mypy: disable-error-code="no-untyped-def"
+from __future__ import annotations
+
+import math
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ohmgrad.engine import addresses_cpu, converters, draws, management, peaks
+from ohmgrad.engine.addresses_cpu import address, at, floats, number_at, room, row_at, truths
+from ohmgrad.engine.compiler import INLINED, compile_function
+from ohmgrad.engine.constants import Constants
+from ohmgrad.engine.crossbar import Array
+from ohmgrad.engine.fingerprint import fingerprint, named
+from ohmgrad.engine.kernel_cache import compile_kernel
+from ohmgrad.engine.noise import Numbers, Source, Use
+from ohmgrad.engine.threads import share
+
+INPUT_ROUNDING, INPUT_NOISE, OUTPUT_NOISE, OUTPUT_ROUNDING = (
+    use << 8 for use in (Use.INPUT_ROUNDING, Use.INPUT_NOISE, Use.OUTPUT_NOISE, Use.OUTPUT_ROUNDING)
+)
+NANOSECONDS, RANDOM = 0.5, 1.0
+"""About what one element takes, and what every random number for it adds."""
+
+
+def managed_lines(x: Tensor, array: Array, source: Source, silent: float) -> tuple[Tensor, Tensor]:
+    """Noise management by the largest input, and the input converter: ``u`` and ``ends``, see :func:`to_lines`."""
+    ends = x.new_empty(2, x.shape[0], 1)
+    limit = array.io.nm_thres
+    return _to_lines(x, ends, array, source, limit if limit > 0.0 else math.inf, array.io.out_scale, silent), ends
+
+
+def to_lines(x: Tensor, ends: Tensor, array: Array, source: Source) -> Tensor:
+    """See :func:`ohmgrad.engine.converters.to_lines`."""
+    return _to_lines(x, ends, array, source, 0.0, 0.0, 0.0)
+
+
+def _to_lines(
+    x: Tensor, ends: Tensor, array: Array, source: Source, limit: float, out_scale: float, silent: float
+) -> Tensor:
+    """``ends`` are filled if a ``limit`` is given, the greatest scale."""
+    x, ends, c, numbers = x.contiguous(), ends.contiguous(), array.settings.single, _dense(source.numbers)
+    n, width = x.shape
+    by_chance = True if array.io.inp_sto_round and c.inp_per_unit is not None else None
+    u = x.new_empty(n, width)
+    share(
+        _lines(),
+        n,
+        n * width * (NANOSECONDS + RANDOM * (c.inp_noise is not None) + RANDOM * (by_chance is not None)),
+        *(u.data_ptr(), x.data_ptr(), n, width, ends.data_ptr(), limit, out_scale, silent, *_place(numbers)),
+        *(source.stream, source.part, *source.draws.key),
+        *(c.inp_per_unit, by_chance, c.inp_bound, c.inp_noise, c.inp_negative),
+    )
+    return u
+
+
+@lru_cache(maxsize=1024)
+def carried(c: Constants) -> float:
+    """What a line carries for an input of 1, if nothing is left to chance."""
+    one = torch.ones(1, dtype=torch.float32, device="cpu")
+    return float(converters.on_line(one, c.inp_per_unit, None, c.inp_bound, None, None, c.inp_negative))
+
+
+def to_digital(
+    y: Tensor, ends: Tensor | None, array: Array, source: Source, test: bool, clipped: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """See :func:`ohmgrad.engine.converters.to_digital`."""
+    y, c, numbers = y.contiguous(), array.settings.single, _dense(source.numbers)
+    n, width = y.shape
+    curve, factor, sigma = converters.output_circuits(array.io, array.periphery)
+    by_chance = True if array.io.out_sto_round and c.out_per_unit is not None else None
+    beyond = y.new_empty(n, dtype=torch.bool) if test and c.out_bound is not None else None
+    count = share(
+        _outputs(),
+        n,
+        n * width * (NANOSECONDS + RANDOM * (c.out_noise is not None) + RANDOM * (by_chance is not None)),
+        *(y.data_ptr(), n, width, address(ends), address(beyond), address(clipped), *_place(numbers)),
+        *(source.stream + (source.shift << 8), source.part, *source.draws.key),
+        *(address(curve), address(factor), address(sigma), c.out_negative, c.out_noise),
+        *(c.out_per_unit, by_chance, c.out_bound, array.io.bm_test_negative_bound),
+    )
+    return y, beyond if count else None
+
+
+def _dense(numbers: Numbers) -> Numbers:
+    """Numbers whose place in memory can be told, as long as they are held."""
+    return numbers if isinstance(numbers, range) else numbers.contiguous()
+
+
+def _place(numbers: Numbers) -> tuple[int, int]:
+    """Where numbers are in memory (0: nowhere), and the first of those that follow each other."""
+    return (0, numbers.start) if isinstance(numbers, range) else (numbers.data_ptr(), 0)
+
+
+# --- what is compiled ------------------------------------------------------------------------------------------------
+
+
+def _optional(function: Any) -> Any:
+    """A helper that does without what is None."""
+    import numba
+
+    return numba.njit(named(function, fingerprint(function, __name__)), **INLINED)
+
+
+@cache
+def _fill_row(normal: bool) -> Any:
+    """Fills a row with random numbers, if there is one."""
+    fill = draws.row_of(normal)
+
+    def fill_row(row, stream, number, part, k0, k1):
+        if row is not None:
+            fill(row, stream, number, part, k0, k1)
+
+    return _optional(fill_row)
+
+
+def _kernel(function: Any) -> Any:
+    return compile_kernel(function, __name__, addresses_cpu, converters, draws, management, peaks)
+
+
+@cache
+def _lines() -> Any:
+    on_line, factors, peak = (
+        compile_function(converters.on_line),
+        compile_function(management.factors),
+        peaks.row_peak(),
+    )
+    normal_row, uniform_row, u32, f32 = _fill_row(True), _fill_row(False), np.uint32, np.float32
+
+    def lines(
+        begin, end, out, x, n, width, ends, limit, out_scale, silent, numbers, first, stream, part, key0, key1,
+        per_unit, by_chance, bound, strength, negative,
+    ):  # fmt: skip
+        u, v, s = floats(out, n, width), floats(x, n, width), floats(ends, 2, n)
+        noise, chance = room(width, strength), room(width, by_chance)
+        last, k0, k1 = u32(part), u32(key0), u32(key1)
+        for r in range(begin, end):
+            if limit > 0.0:
+                s[0, r], s[1, r] = factors(min(peak(v[r]), f32(limit)), f32(out_scale), f32(silent))
+            number, scale = number_at(numbers, first, r), s[0, r]
+            uniform_row(chance, u32(stream + INPUT_ROUNDING), number, last, k0, k1)
+            normal_row(noise, u32(stream + INPUT_NOISE), number, last, k0, k1)
+            for j in range(width):
+                u[r, j] = on_line(v[r, j] / scale, per_unit, at(chance, j), bound, strength, at(noise, j), negative)
+
+    return _kernel(lines)
+
+
+@cache
+def _outputs() -> Any:
+    from ohmgrad.engine.words_cpu import within
+
+    before_bound, exceeds = compile_function(converters.before_bound), compile_function(converters.exceeds)
+    normal_row, uniform_row, u32 = _fill_row(True), _fill_row(False), np.uint32
+
+    def outputs(
+        begin, end, out, n, width, ends, beyond, clipped, numbers, first, stream, part, key0, key1,
+        curve, factor, sigma, negative, strength, per_unit, by_chance, bound, both,
+    ):  # fmt: skip
+        y, gains = floats(out, n, width), floats(ends, 2, n)
+        tested, marks = truths(beyond, n, 1), truths(clipped, n, width)
+        curves, factors, sigmas = row_at(curve, width), row_at(factor, 1), row_at(sigma, width)
+        noise, chance = room(width, strength), room(width, by_chance)
+        last, k0, k1 = u32(part), u32(key0), u32(key1)
+        count = 0
+        for r in range(begin, end):
+            number = number_at(numbers, first, r)
+            normal_row(noise, u32(stream + OUTPUT_NOISE), number, last, k0, k1)
+            uniform_row(chance, u32(stream + OUTPUT_ROUNDING), number, last, k0, k1)
+            some = False
+            for j in range(width):
+                s = strength if sigma is None else sigmas[j]
+                value = before_bound(
+                    y[r, j], at(curves, j), at(factors, 0), negative, s, at(noise, j), per_unit, at(chance, j)
+                )
+                if bound is not None:
+                    if beyond is not None:
+                        some |= exceeds(value, bound, both)
+                    if clipped is not None:
+                        marks[r, j] |= exceeds(value, bound, True)
+                    value = within(value, bound)
+                if ends is not None:
+                    value *= gains[1, r]
+                y[r, j] = value
+            if beyond is not None:
+                tested[r, 0] = some
+                count += some
+        return count
+
+    return _kernel(outputs)
