@@ -8,15 +8,16 @@ vector instructions.
 
 from __future__ import annotations
 
-from functools import partial
+import sys
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ohmgrad.engine import random
+from ohmgrad.engine import queue_cpu, random
 from ohmgrad.engine.compiler import INLINED, compile_function
-from ohmgrad.engine.fingerprint import named
-from ohmgrad.engine.queue_cpu import PLACES, VECTOR, WORDS
+from ohmgrad.engine.fingerprint import fingerprint, named
+from ohmgrad.engine.queue_cpu import PLACES, WORDS
 
 CHUNK = 32
 """Lanes that are drained together."""
@@ -46,9 +47,13 @@ class Desk(NamedTuple):
     words: Any
     noise: Any
 
-    @staticmethod
-    def empty(parameters: int, lanes: int) -> Desk:
-        """Memory for one, all 0; in a form that can be compiled."""
+
+@cache
+def new_desk() -> Any:
+    """A compiled function that makes one, all 0, of the numbers of parameters and lanes."""
+    import numba
+
+    def make(parameters, lanes):  # type: ignore[no-untyped-def]
         return Desk(
             np.zeros(lanes, np.uint32),
             np.zeros(lanes, np.int32),
@@ -64,24 +69,23 @@ class Desk(NamedTuple):
             np.zeros(4 * CHUNK, np.float32),
         )
 
+    return numba.njit(named(make, fingerprint(sys.modules[__name__])))
 
-def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
-    """Two compiled functions: the first place of an empty queue; and to apply all that waits.
 
-    :param step: the law as a compiled function of (w, up, noise, cells of a chunk, constants, lane).
-    :param noisy: whether the law uses its noise.
+@cache
+def make_parts(noisy: bool) -> tuple[Any, Any, Any, Any]:
+    """What draining does whatever the law, as compiled functions: ``start``, ``arrange``, ``gather`` and ``draw``.
+
+    The first is the first place of an empty queue of a cell that has received a number of pulses.
     """
     import numba
 
-    from ohmgrad.engine.hints_cpu import wide_vectors
-    from ohmgrad.engine.words_cpu import popcount, where
+    from ohmgrad.engine.words_cpu import where
 
     philox, normal_pair = compile_function(random.philox), compile_function(random.normal_pair)
-    u32, i32, size, zero = np.uint32, np.int32, CHUNK, np.float32(0.0)
+    tag = fingerprint(sys.modules[__name__], queue_cpu, random, noisy)
+    u32, i32, size = np.uint32, np.int32, CHUNK
     inlined = partial(numba.njit, **INLINED)
-
-    def part(function: Any) -> Any:
-        return numba.njit(named(function, tag), error_model="numpy", nogil=True)
 
     @inlined
     @partial(named, tag=tag)
@@ -108,26 +112,23 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
             if kind > 0:
                 order[ends[u32(kind)]] = u32(lane)
                 ends[u32(kind)] += u32(1)
-        for place in range(
-            count, (count + VECTOR - 1) // VECTOR * VECTOR
-        ):  # whole vectors; the last lanes have nothing to do
+        for place in range(count, (count + size - 1) // size * size):  # lanes that have nothing to do fill a chunk
             order[place] = order[0]
         return count
 
     @inlined
     @partial(named, tag=tag)
     def gather(block, desk, lanes, many, used):  # type: ignore[no-untyped-def]
-        """Bring the cells of a chunk together; the lanes behind the first ``many`` fill a vector."""
-        span = (many + VECTOR - 1) // VECTOR * VECTOR
+        """Bring the cells of a chunk together; the lanes behind the first ``many`` have nothing to do."""
         for k in range(block.cells.shape[0]):
             source, target = block.cells[k], desk.cells[k * size : (k + 1) * size]
-            for lane in range(span):
+            for lane in range(size):
                 target[lane] = source[lanes[lane]]
         for word in range(used):
             waiting, queue = block.queue[word], desk.queue[word]
-            for lane in range(span):
+            for lane in range(size):
                 queue[lane] = waiting[lanes[lane]]
-        for lane in range(span):
+        for lane in range(size):
             desk.row[lane], desk.column[lane] = block.row[lanes[lane]], block.column[lanes[lane]]
             number = block.number[lanes[lane]]
             desk.first[lane] = u32(u32(number) >> u32(2))
@@ -136,18 +137,35 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
 
     @inlined
     @partial(named, tag=tag)
-    def draw(desk, many, turn, stream, k0, k1):  # type: ignore[no-untyped-def]
+    def draw(desk, turn, stream, k0, k1):  # type: ignore[no-untyped-def]
         """The noise of four pulses of every lane: that of places ``4 * turn`` to ``4 * turn + 3``."""
-        span = (many + VECTOR - 1) // VECTOR * VECTOR
         row, column, words, noise, first = desk.row, desk.column, desk.words, desk.noise, desk.first
-        for lane in range(span):
+        for lane in range(size):
             words[lane], words[size + lane], words[2 * size + lane], words[3 * size + lane] = philox(
                 stream, row[lane], column[lane], u32(first[lane] + u32(turn)), k0, k1
             )
-        for lane in range(span):
+        for lane in range(size):
             noise[lane], noise[size + lane] = normal_pair(words[lane], words[size + lane])
-        for lane in range(span):
+        for lane in range(size):
             noise[2 * size + lane], noise[3 * size + lane] = normal_pair(words[2 * size + lane], words[3 * size + lane])
+
+    return start, arrange, gather, draw
+
+
+def make_drain(step: Any, noisy: bool, tag: str) -> Any:
+    """A compiled function that applies all that waits.
+
+    :param step: the law as a compiled function of (w, up, noise, cells of a chunk, constants, lane).
+    :param noisy: whether the law uses its noise.
+    """
+    import numba
+
+    from ohmgrad.engine.hints_cpu import wide_vectors
+    from ohmgrad.engine.words_cpu import popcount, where
+
+    start, arrange, gather, draw = make_parts(noisy)
+    u32, i32, size, zero = np.uint32, np.int32, CHUNK, np.float32(0.0)
+    inlined = partial(numba.njit, **INLINED)
 
     @inlined
     @partial(named, tag=tag)
@@ -158,12 +176,11 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
 
     @inlined
     @partial(named, tag=tag)
-    def apply(desk, constants, many, turn):  # type: ignore[no-untyped-def]
+    def apply(desk, constants, turn):  # type: ignore[no-untyped-def]
         """Apply four pulses of every lane."""
-        span = (many + VECTOR - 1) // VECTOR * VECTOR
         cells, noise, begins, ends, queue = desk.cells, desk.noise, desk.begin, desk.end, desk.queue[turn >> 3]
         shift, place = u32(u32(4 * (turn & 7)) & u32(31)), i32(4 * turn)
-        for lane in range(span):
+        for lane in range(size):
             w, four, begin, end = cells[lane], u32(queue[lane] >> shift), begins[lane], ends[lane]
             if noisy:
                 n0, n1, n2, n3 = noise[lane], noise[size + lane], noise[2 * size + lane], noise[3 * size + lane]
@@ -174,7 +191,8 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
             w = attempt(w, four, i32(2), place, begin, end, n2, cells, constants, lane)
             cells[lane] = attempt(w, four, i32(3), place, begin, end, n3, cells, constants, lane)
 
-    @part
+    @partial(numba.njit, error_model="numpy", nogil=True)
+    @partial(named, tag=tag)
     def drain(block, span, fullest, desk, constants, stream, k0, k1):  # type: ignore[no-untyped-def]
         """Apply all pulses that wait.
 
@@ -188,8 +206,8 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
             gather(block, desk, lanes, many, used)
             for turn in range(desk.needs[lanes[0]]):
                 if noisy:
-                    draw(desk, many, turn, stream, k0, k1)
-                apply(desk, constants, many, turn)
+                    draw(desk, turn, stream, k0, k1)
+                apply(desk, constants, turn)
             for lane in range(many):
                 weights[lanes[lane]] = desk.cells[lane]
         number, filled, raised = block.number, block.filled, block.raised
@@ -202,4 +220,4 @@ def make_drain(step: Any, noisy: bool, tag: str) -> tuple[Any, Any]:
             number[lane] += filled[lane] - start(number[lane])
             filled[lane] = start(number[lane])
 
-    return start, drain
+    return drain

@@ -16,6 +16,7 @@ def wide_vectors(typing: Any) -> Any:
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # llvmlite knows only those without a value
         return context.get_dummy_value()
 

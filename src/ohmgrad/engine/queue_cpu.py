@@ -8,13 +8,14 @@ in the Philox block that its next noise comes from.
 
 from __future__ import annotations
 
-from functools import partial
+import sys
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ohmgrad.engine.compiler import INLINED
-from ohmgrad.engine.fingerprint import named
+from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.trains import SLOTS
 
 WORDS = 4
@@ -43,9 +44,13 @@ class Block(NamedTuple):
     row: Any
     column: Any
 
-    @staticmethod
-    def empty(parameters: int, lanes: int) -> Block:
-        """Memory for one, all 0; in a form that can be compiled."""
+
+@cache
+def new_block() -> Any:
+    """A compiled function that makes one, all 0, of the numbers of parameters and lanes."""
+    import numba
+
+    def make(parameters, lanes):  # type: ignore[no-untyped-def]
         return Block(
             np.zeros((1 + parameters, lanes), np.float32),
             np.zeros((WORDS, lanes), np.uint32),
@@ -56,9 +61,12 @@ class Block(NamedTuple):
             np.zeros(lanes, np.uint32),
         )
 
+    return numba.njit(named(make, fingerprint(sys.modules[__name__])))
 
-def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
-    """Two compiled functions: how many pulses a word of a slice can give a cell at most; and to append some words.
+
+@cache
+def make_queue(counted: bool) -> tuple[Any, Any]:
+    """Two compiled functions, ``listen`` and ``feed``: to find the words that give pulses, and to append them.
 
     :param counted: whether words are factors of counts; else they are trains.
     """
@@ -67,8 +75,12 @@ def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
     from ohmgrad.engine.hints_cpu import wide_vectors
     from ohmgrad.engine.words_cpu import popcount, round_even, where
 
+    tag = fingerprint(sys.modules[__name__], counted)
     u32, i32, most_slots, ones = np.uint32, np.int32, SLOTS, np.uint32(0xFFFFFFFF)
     inlined = partial(numba.njit, **INLINED)
+
+    def part(function: Any) -> Any:
+        return numba.njit(named(function, tag), error_model="numpy", nogil=True)
 
     def of_trains(line, other, skip):  # type: ignore[no-untyped-def]
         """How many pulses two words give a cell, and their direction: all ones for up, or 0."""
@@ -107,8 +119,7 @@ def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
         bits, total = behind(bits, total, lines[2], others[2][lane], skip)
         return behind(bits, total, lines[3], others[3][lane], skip)
 
-    @partial(numba.njit, error_model="numpy", nogil=True)
-    @partial(named, tag=tag)
+    @part
     def append(block, begin, end, lanes, column, group, lines, skip, least, fullest, most):  # type: ignore[no-untyped-def]
         """Append the pulses of a group of words; gives the least and the most places taken then.
 
@@ -156,6 +167,40 @@ def make_append(counted: bool, tag: str) -> tuple[Any, Any]:
                 place = i32(place + i32(total))
                 filled[lane] = place
                 least, after = min(least, place), max(after, place)
-        return least, after
+        return int(least), int(after)
 
-    return demand, append
+    @part
+    def listen(line, loud, demands):  # type: ignore[no-untyped-def]
+        """Find the words of a slice that give pulses, and how many at most; how many such words there are."""
+        found = 0
+        for word in range(len(line)):
+            most = demand(line[word])
+            if most > 0:
+                loud[found], demands[found] = word, most
+                found += 1
+        return found
+
+    @part
+    def feed(block, begin, end, lanes, column, line, loud, demands, k, stop, skips, least, fullest):  # type: ignore[no-untyped-def]
+        """Append loud words from number k on, until one of number ``stop`` or until the next may not fit.
+
+        :param begin, end, lanes, column, least, fullest: see ``append``; :param line: the words of the slice;
+            :param loud, demands: see ``listen``.
+        :returns: the number of the next word, and the least and the most places taken then.
+        """
+        group, lines = np.zeros(GROUP, np.int64), np.zeros(GROUP, line.dtype)
+        while k < len(loud) and loud[k] < stop and fullest + demands[k] <= PLACES:
+            members, most, limit = 0, 0, min(most_slots, PLACES - fullest)
+            skip = skips[loud[k]] if counted else i32(0)
+            while members < GROUP and k < len(loud) and loud[k] < stop and most + demands[k] <= limit:
+                group[members], lines[members] = loud[k], line[loud[k]]
+                most += demands[k]
+                members += 1
+                k += 1
+            for member in range(members, GROUP):
+                lines[member] = 0
+            four = (group[0], group[1], group[2], group[3]), (lines[0], lines[1], lines[2], lines[3])
+            least, fullest = append(block, begin, end, lanes, column, *four, skip, least, fullest, most)
+        return k, int(least), int(fullest)
+
+    return listen, feed

@@ -8,6 +8,7 @@ threads; no cell looks at another, so any number of threads gives the same bits.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -18,15 +19,14 @@ from torch import Tensor
 
 from ohmgrad.engine import drain_cpu, elementary, queue_cpu, random
 from ohmgrad.engine.compiler import INLINED, compile_function
-from ohmgrad.engine.drain_cpu import CHUNK, Desk, make_drain
+from ohmgrad.engine.drain_cpu import CHUNK, make_drain, make_parts, new_desk
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.implicit_cpu import cell_function, packed
 from ohmgrad.engine.kernel_cache import compile_kernel
-from ohmgrad.engine.queue_cpu import GROUP, PLACES, VECTOR, Block, make_append
+from ohmgrad.engine.queue_cpu import VECTOR, make_queue, new_block
 from ohmgrad.engine.replay import Cells, Events
 from ohmgrad.engine.threads import share
-from ohmgrad.engine.trains import SLOTS
 
 BLOCK = 512
 """Lanes of one block: more, and those that are drained together have more equal numbers of pulses, until the block no
@@ -153,36 +153,65 @@ def _load(n_cell: int, source: Source, tag: str) -> Any:
 
 
 @cache
-def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, counted: bool, source: Source) -> Any:
-    """The kernel of one law, for trains or for counts."""
+def _steps(noisy: bool) -> tuple[Any, Any, Any, Any, Any]:
+    """What a kernel does whatever the law, as compiled functions."""
     import numba
 
-    from ohmgrad.engine import hints_cpu
-    from ohmgrad.engine.hints_cpu import wide_vectors
-
-    tag = fingerprint(function, order, n_cell, noisy, counted, *source)
-    step = _step(compile_function(function, whole_numbers=True), order, tag)
-    load = _load(n_cell, source, tag)
-    normals = compile_function(random.normals)
-    start, drain = make_drain(step, noisy, tag)
-    demand, append = make_append(counted, tag)
-    new_block, new_desk = (numba.njit(named(make, tag)) for make in (Block.empty, Desk.empty))
-    u32, i32 = np.uint32, np.int32
+    start, normals = make_parts(noisy)[0], compile_function(random.normals)
+    tag, u32 = fingerprint(sys.modules[__name__], drain_cpu, queue_cpu, random, noisy), np.uint32
 
     def part(function: Any) -> Any:
         """A function of the kernel."""
         return numba.njit(named(function, tag), error_model="numpy", nogil=True)
 
     @part
-    def begin(block, at, s, first, width, by_column, numbers):  # type: ignore[no-untyped-def]
-        """Say what the cells from lane ``at`` on are: lanes ``first`` and so on of slice s."""
-        row, column, number = block.row[at : at + width], block.column[at : at + width], block.number[at : at + width]
-        filled = block.filled[at : at + width]
+    def copy(target, source):  # type: ignore[no-untyped-def]
+        for lane in range(len(target)):
+            target[lane] = source[lane]
+
+    @part
+    def take(block, visible, seen, at, s, first, width, by_column, arrays):  # type: ignore[no-untyped-def]
+        """Bring lanes ``first`` and so on of slice s into a block, from its lane ``at`` on."""
+        home, here = slice(first, first + width), slice(at, at + width)
+        states, apparents, numbers, raises = (
+            arrays[0][s, home],
+            arrays[1][s, home],
+            arrays[2][s, home],
+            arrays[3][s, home],
+        )
+        row, column, number, filled = block.row[here], block.column[here], block.number[here], block.filled[here]
         for lane in range(width):
             row[lane] = u32(first + lane) if by_column else u32(s)
             column[lane] = u32(s) if by_column else u32(first + lane)
             number[lane] = numbers[lane]
             filled[lane] = start(numbers[lane])
+        copy(block.cells[0, here], states)
+        copy(block.raised[here], raises)
+        if len(visible) > 0:
+            copy(visible[here], apparents)
+            copy(seen[here], numbers)
+
+    @part
+    def put_back(block, visible, segments, held, arrays):  # type: ignore[no-untyped-def]
+        """Bring back what was taken."""
+        for k in range(held):
+            s, first, width, at = segments[k]
+            home, here = slice(first, first + width), slice(at, at + width)
+            copy(arrays[0][s, home], block.cells[0, here])
+            copy(arrays[2][s, home], block.number[here])
+            copy(arrays[3][s, home], block.raised[here])
+            if len(visible) > 0:
+                copy(arrays[1][s, home], visible[here])
+
+    @part
+    def reset(block, at, values):  # type: ignore[no-untyped-def]
+        """Set cells to values, which counts as a pulse."""
+        here = slice(at, at + len(values))
+        number, filled = block.number[here], block.filled[here]
+        copy(block.cells[0, here], values)
+        for lane in range(len(values)):
+            number[lane] += 1
+            filled[lane] = start(number[lane])
 
     @part
     def rewrite(block, visible, seen, end, write_noise, stream, k0, k1):  # type: ignore[no-untyped-def]
@@ -194,10 +223,22 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
                 visible[lane] = weights[lane] + write_noise * noise
                 seen[lane] = number[lane]
 
-    @part
-    def copy(target, source):  # type: ignore[no-untyped-def]
-        for lane in range(len(target)):
-            target[lane] = source[lane]
+    return take, put_back, rewrite, reset, copy
+
+
+@cache
+def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, counted: bool, source: Source) -> Any:
+    """The kernel of one law, for trains or for counts."""
+    from ohmgrad.engine import hints_cpu
+    from ohmgrad.engine.hints_cpu import wide_vectors
+
+    tag = fingerprint(function, order, n_cell, noisy, counted, *source)
+    step = _step(compile_function(function, whole_numbers=True), order, tag)
+    load = _load(n_cell, source, tag)
+    drain, (listen, feed) = make_drain(step, noisy, tag), make_queue(counted)
+    take, put_back, rewrite, reset, copy = _steps(noisy)
+    make_block, make_desk = new_block(), new_desk()
+    u32 = np.uint32
 
     def kernel(  # type: ignore[no-untyped-def]
         s_begin, s_end, state, apparent, pulses, raised, parameters, constants, slices, lanes, skips, starts,
@@ -206,15 +247,13 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
     ):  # fmt: skip
         wide_vectors()
         k0, k1, pulse_noise, write_address = u32(key0), u32(key1), u32(pulse_stream), u32(write_stream)
-        words, last = slices.shape[1], state.shape[1]
-        parts = (last + BLOCK - 1) // BLOCK
-        block, desk = new_block(n_cell, BLOCK), new_desk(n_cell, BLOCK)
-        weights, number, filled = block.cells[0], block.number, block.filled
-        visible, seen = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.int32)
-        loud, demands = np.zeros(words, np.int64), np.zeros(words, np.int64)
-        group, lines = np.zeros(GROUP, np.int64), np.zeros(GROUP, slices.dtype)
+        words, last, arrays = slices.shape[1], state.shape[1], (state, apparent, pulses, raised)
+        parts, nothing = (last + BLOCK - 1) // BLOCK, np.int64(0)  # a literal has a type of its own
+        held, at, most_filled = nothing, nothing, nothing
+        block, desk = make_block(n_cell, BLOCK), make_desk(n_cell, BLOCK)
+        visible, seen = np.zeros(BLOCK * has_write_noise, np.float32), np.zeros(BLOCK * has_write_noise, np.int32)
+        all_loud, all_demands = np.zeros(words, np.int64), np.zeros(words, np.int64)
         segments = np.zeros((BLOCK // VECTOR, 4), np.int64)  # slice, first lane, width, and where they are in the block
-        held, at, most_filled = 0, 0, 0
         for task in range(s_begin * parts, s_end * parts + 1):
             s, first = task // parts, task % parts * BLOCK
             width = min(BLOCK, last - first)
@@ -223,70 +262,41 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
                 drain(block, at, most_filled, desk, constants, pulse_noise, k0, k1)
                 if has_write_noise:
                     rewrite(block, visible, seen, at, write_noise, write_address, k0, k1)
-                for k in range(held):
-                    row, lane, many, place = segments[k]
-                    home, here = slice(lane, lane + many), slice(place, place + many)
-                    copy(state[row, home], weights[here])
-                    copy(pulses[row, home], number[here])
-                    copy(raised[row, home], block.raised[here])
-                    if has_write_noise:
-                        copy(apparent[row, home], visible[here])
-                held, at, most_filled = 0, 0, 0
+                put_back(block, visible, segments, held, arrays)
+                held, at, most_filled = nothing, nothing, nothing
             if s == s_end:
                 break
+            line = slices[s]
             if first == 0:
-                found = 0
-                for word in range(words):
-                    most = demand(slices[s, word])
-                    if most > 0:
-                        loud[found], demands[found] = word, most
-                        found += 1
+                found = listen(line, all_loud, all_demands)
             if found == 0 and starts[s] == starts[s + 1]:
                 continue
-            home, here = slice(first, first + width), slice(at, at + width)
-            begin(block, at, s, first, width, by_column, pulses[s, home])
-            copy(weights[here], state[s, home])
-            copy(block.raised[here], raised[s, home])
-            if has_write_noise:
-                copy(visible[here], apparent[s, home])
-                copy(seen[here], pulses[s, home])
+            take(block, visible, seen, at, s, first, width, by_column, arrays)
             load(parameters, block, s, first, at, width)
             segments[held, 0], segments[held, 1], segments[held, 2], segments[held, 3] = s, first, width, at
-            held += 1
-            end = at + span
-            k = 0
+            held, k, end = held + 1, nothing, at + span
+            loud, demands = all_loud[:found], all_demands[:found]
             for e in range(starts[s], starts[s + 1] + 1):
                 is_event = e < starts[s + 1]
                 stop = event_words[e] if is_event else words
-                least, fullest = 0, 3
-                while k < found and loud[k] < stop:
-                    if fullest + demands[k] > PLACES:
-                        drain(block, end, max(fullest, most_filled), desk, constants, pulse_noise, k0, k1)
-                        least, fullest, most_filled = 0, 3, 0
-                    members, most, limit = 0, 0, min(SLOTS, PLACES - fullest)
-                    skip = skips[loud[k]] if counted else i32(0)
-                    while members < GROUP and k < found and loud[k] < stop and most + demands[k] <= limit:
-                        group[members], lines[members] = loud[k], slices[s, loud[k]]
-                        most += demands[k]
-                        members += 1
-                        k += 1
-                    for member in range(members, GROUP):
-                        lines[member] = 0
-                    four = (group[0], group[1], group[2], group[3]), (lines[0], lines[1], lines[2], lines[3])
-                    least, fullest = append(block, at, end, lanes, first, *four, skip, least, fullest, most)
-                most_filled = max(most_filled, fullest)
+                event = event_ids[e] if is_event else -1
+                least, fullest, waits = nothing, nothing + 3, True
+                while waits:
+                    k, least, fullest = feed(
+                        block, at, end, lanes, first, line, loud, demands, k, stop, skips, least, fullest
+                    )
+                    most_filled = max(most_filled, fullest)
+                    waits = k < found and loud[k] < stop
+                    if waits or is_event:
+                        drain(block, end, most_filled, desk, constants, pulse_noise, k0, k1)
+                        least, fullest, most_filled = nothing, nothing + 3, nothing
                 if is_event:
-                    drain(block, end, most_filled, desk, constants, pulse_noise, k0, k1)
-                    most_filled = 0
                     if has_write_noise:
                         rewrite(block, visible, seen, end, write_noise, write_address, k0, k1)
-                    event = event_ids[e]
-                    copy(read[event, home], visible[here] if has_write_noise else weights[here])
+                    shown = visible if has_write_noise else block.cells[0]
+                    copy(read[event, first : first + width], shown[at : at + width])
                     if resets[event]:
-                        copy(weights[here], values[event, home])
-                        for lane in range(at, at + width):
-                            number[lane] += 1
-                            filled[lane] = start(number[lane])
+                        reset(block, at, values[event, first : first + width])
                         if has_write_noise:
                             rewrite(block, visible, seen, end, write_noise, write_address, k0, k1)
             at = end
