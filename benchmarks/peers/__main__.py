@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 def main() -> int:
     """Measure what is asked for, show, record and draw it; 1 if the libraries differ, or something failed."""
-    asked, console = parsed(), Console(highlight=False)
+    asked, console = parsed(), Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     if asked.draw:
         draw(read(asked.rows), asked.picture)
         console.print(f"Drawn: {asked.picture}")

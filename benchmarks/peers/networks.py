@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, unfold
 
-from peers.cases import LENET, WIDE, Case
+from peers.cases import LENET, OURS, WIDE, Case
 from peers.configuration import config
 from peers.library import Library
 
 GRANULARITY = 1e-3
-STEPS = 10
+STEPS = 5
 """Training steps before losses are compared."""
 
 
@@ -59,7 +59,7 @@ class Training:
     """A step of training: forward, loss, backward, update of every layer."""
 
     def __init__(self, library: Library, case: Case) -> None:
-        self.library, self.density = library, 0.0
+        self.library, self.batch, self.calls = library, case.batch, 0
         self.network, rule = case.subject.split()
         device_or_rule = "soft_bounds" if rule == "sgd" else rule
         self.rpu_config = library.one_array(config(library.configs, device_or_rule, GRANULARITY))
@@ -77,6 +77,19 @@ class Training:
     def call(self) -> None:
         """What is timed."""
         self._step(self.model, self.optimizer)
+        self.calls += 1
+
+    @property
+    def density(self) -> float:
+        """Pulses for each cell and input of the network so far, by the counters of ours; 0 in the other."""
+        if self.library.name != OURS:
+            return 0.0
+        counts = [tile.pulse_counts()[0].total for tile in self._tiles(self.model)]
+        pulses, cells = (
+            sum(float(value) for value in values)
+            for values in zip(*((count.double().sum(), count.numel()) for count in counts), strict=True)
+        )
+        return pulses / cells / self.batch / self.calls
 
     def figures(self) -> dict[str, float]:
         """The loss after some steps of a new network, and how far its arrays went."""

@@ -26,6 +26,8 @@ NAMES = {
     "ttv3": "Tiki-taka v3",
     "ttv4": "Tiki-taka v4",
 }
+SPACE = 1.6
+"""Between two groups, in bars."""
 
 
 class Group(NamedTuple):
@@ -40,6 +42,7 @@ COLUMNS = (
         Group("Update, 512 x 512, batch 64, 0.3 pulses a cell and sample", updates(SUBJECTS, 512, 64, 0.3)),
         Group("Update, 512 x 512, batch 64, 5 pulses a cell and sample", updates(SUBJECTS, 512, 64, 5.0)),
         Group("Update, 64 x 64, one sample, 0.3 pulses a cell", updates(SUBJECTS, 64, 1, 0.3)),
+        Group("Memory for each cell, 2048 x 2048", next(g.cases for g in GOALS if g.cases[0].kind == "memory")),
     ),
     (
         Group(f"Training step, {WIDE}, batch 32", steps(WIDE, 32)),
@@ -50,7 +53,6 @@ COLUMNS = (
             "Products, 512 x 512, batch 64",
             [Case(kind, circuits, 512, 64) for kind in ("forward", "backward") for circuits in ("default", "ideal")],
         ),
-        Group("Memory for each cell, 2048 x 2048", next(g.cases for g in GOALS if g.cases[0].kind == "memory")),
     ),
 )
 
@@ -65,8 +67,10 @@ def draw(table: Sequence[Mapping[str, Any]], path: Path) -> None:
     limits = min(0.7, min(ratios) / 1.3), max(12.0, max(ratios) * 1.6)
     figure = Figure(figsize=(10, 8.6), facecolor="white")
     figure.suptitle(f"How many times {THEIRS} takes what {OURS} takes", x=0.02, y=0.98, ha="left", weight="bold")
-    for left, groups in zip((0.125, 0.635), COLUMNS, strict=True):
-        axes = figure.add_axes((left, 0.115, 0.355, 0.825))
+    height = max(sum(len(group.cases) + SPACE for group in groups) for groups in COLUMNS)
+    for left, groups in zip((0.14, 0.64), COLUMNS, strict=True):
+        axes = figure.add_axes((left, 0.09, 0.35, 0.86))
+        axes.set_ylim(height - SPACE + 0.7, -0.8)
         _column(axes, groups, results)
         _frame(axes, limits)
     figure.text(0.02, 0.012, _caption(run), fontsize=7.5, color=FAINT, va="bottom", linespacing=1.4)
@@ -78,12 +82,13 @@ def _column(axes: Any, groups: Sequence[Group], results: Mapping[Case, Result]) 
     """Draw groups below each other."""
     y = 0.0
     for group in groups:
-        axes.text(-0.34, y, group.title, transform=axes.get_yaxis_transform(), weight="bold", fontsize=8.5, va="center")
+        place = axes.get_yaxis_transform()
+        ground = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        axes.text(-0.34, y, group.title, transform=place, bbox=ground, weight="bold", fontsize=8.5, va="center")
         for case in group.cases:
             y += 1
             _bar(axes, y, case, results.get(case))
-        y += 1.6
-    axes.set_ylim(y - 0.9, -0.8)
+        y += SPACE
 
 
 def _bar(axes: Any, y: float, case: Case, result: Result | None) -> None:

@@ -16,6 +16,8 @@ from peers.start import Start
 
 SAMPLES = 32
 """At least so many samples are learned before weights are compared."""
+ENOUGH = 1000
+"""Samples at most, from which a density is found."""
 
 
 class Update:
@@ -63,7 +65,7 @@ class Update:
         tile = self.start.tile()
         tile.set_learning_rate(rate)
         samples = 0
-        while samples * self.case.size**2 < 1e5:
+        while samples < ENOUGH and samples * self.case.size**2 < 1e6:
             tile.update(self.x, self.d)
             samples += self.case.batch
         return tile.pulse_counts()[0].total.double().mean().item() / samples
@@ -85,7 +87,8 @@ class Update:
         size = self.case.size
         tile = self.library.tile(size, size, rpu_config)
         tile.set_learning_rate(rate)
-        repeats, moved = math.ceil(1e5 / (size * size * 16)), 0.0
+        repeats = min(ENOUGH, math.ceil(1e6 / (size * size * self.case.batch)))
+        moved = 0.0
         for _ in range(repeats):
             tile.set_weights(torch.zeros(size, size))
             tile.update(x.reshape(1, -1), d.reshape(1, -1))

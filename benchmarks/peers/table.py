@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -19,10 +18,10 @@ KINDS = {
     "forward": "Product W x",
     "backward": "Product with the transpose",
     "train": "Training step",
-    "memory": "Most memory of a process with one updated tile, bytes for each cell",
-    "first": "A tile made and updated once, in a fresh process",
-    "first_empty": "The same with no compiled kernels on disk",
-    "import": "Import, after torch",
+    "memory": "Peak memory in bytes for each cell",
+    "first": "First tile and update of a process",
+    "first_empty": "The same, no kernels on disk",
+    "import": "Import after torch",
 }
 
 
@@ -41,9 +40,12 @@ def line(result: Result) -> str:
 
 
 def show(results: Sequence[Result], console: Console) -> None:
-    """Print the figures by kind, what differs, and the goals."""
-    for kind, group in groupby(sorted(results, key=lambda r: list(KINDS).index(r.case.kind)), lambda r: r.case.kind):
-        console.print(_table(kind, list(group)))
+    """Print the figures of cases that are alike together, what differs, and the goals."""
+    alike: dict[str, list[Result]] = {}
+    for result in sorted(results, key=lambda each: list(KINDS).index(each.case.kind)):
+        alike.setdefault(_heading(result), []).append(result)
+    for title, group in alike.items():
+        console.print(_table(title, group))
     for result in results:
         for problem in result.problems:
             console.print(f"{result.case.name}: {problem}", style="red", highlight=False)
@@ -94,37 +96,45 @@ def amount(result: Result, name: str) -> str:
 def _new_table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number == 0 else "right")
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number > 0)
     return table
 
 
-def _table(kind: str, results: list[Result]) -> Table:
-    table = _new_table(KINDS[kind], "case", "density", *NAMES, "ratio", "goal", "met")
+def _heading(result: Result) -> str:
+    """What a group of cases has in common."""
+    case = result.case
+    network = case.subject.rpartition(" ")[0] if case.kind == "train" else ""
+    return ", ".join(filter(None, (KINDS[case.kind], network, case.load.partition(", ")[2])))
+
+
+def _table(title: str, results: list[Result]) -> Table:
+    measured = any(density for result in results for density in result.density.values())
+    table = _new_table(title, "", *["pulses"] * measured, *NAMES, "ratio", "goal", "met")
     for result in results:
-        goal, met = goal_of(result.case), is_met(result)
+        goal = goal_of(result.case)
         wanted = "" if goal is None else f"{goal.ratio:g}" if goal.ratio else f"{goal.seconds * 1e6:g} us"
-        measured = [f"{result.density[name]:.3g}" for name in NAMES if result.density.get(name)]
+        pulses = " / ".join(f"{result.density[name]:.3g}" for name in NAMES if result.density.get(name))
         table.add_row(
-            result.case.load,
-            " / ".join(measured),
+            result.case.subject.rpartition(" ")[2] if result.case.kind == "train" else result.case.subject,
+            *[pulses] * measured,
             *(amount(result, name) for name in NAMES),
             verdict(result.ratio, result.problems),
             wanted,
-            _word(met),
+            _word(is_met(result)),
             style="red" if result.problems else "",
         )
     return table
 
 
 def _goals(results: Sequence[Result]) -> Table:
-    table = _new_table("Goals, each by its worst case: time or memory of " + THEIRS + " over ours", "goal")
-    for name in ("at least", "figure"):
+    table = _new_table(f"Goals, each by its worst case: {THEIRS} over {OURS}", "")
+    for name in ("goal", "figure"):
         table.add_column(name, justify="right")
-    table.add_column("met")
+    table.add_column("met", no_wrap=True)
     table.add_column("worst case")
     for goal in GOALS:
         figure, case, met = reached(goal, results)
-        wanted = f"{goal.ratio:g}" if goal.ratio else f"(at most) {goal.seconds * 1e6:g} us"
+        wanted = f"{goal.ratio:g}" if goal.ratio else f"{goal.seconds * 1e6:g} us at most"
         word = "not measured" if not figure else _word(met) or "in part"
         table.add_row(goal.title, wanted, figure, word, case)
     return table
