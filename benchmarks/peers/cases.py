@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 OURS, THEIRS = NAMES = ("ohmgrad", "aihwkit")
 DEVICES = ("constant_step", "linear_step", "soft_bounds", "exp_step", "pow_step")
+MIXED = "mixed_precision"
 OTHER_DEVICES = ("soft_bounds_reference", "pow_step_reference", "piecewise_step")
 RULES = ("ttv1", "ttv2", "ttv3", "ttv4")
 SUBJECTS = (*DEVICES, *RULES)
@@ -29,7 +30,7 @@ class Case:
     """Lines of a square array; 0 where networks have several."""
     batch: int = 0
     density: float = 0.0
-    """Pulses that a cell is to receive from one sample."""
+    """Pulses that a cell is to receive from one sample; 0 where a rule decides."""
 
     @property
     def name(self) -> str:
@@ -112,6 +113,7 @@ def cases(full: bool = False, only: str = "") -> list[Case]:
 def _usual() -> Iterator[Case]:
     yield from (case for goal in GOALS for case in goal.cases if case.kind == "update")
     yield from updates(OTHER_DEVICES, 512, 64, 0.3)
+    yield Case("update", MIXED, 512, 64)
     yield from _products((512,), (64,))
     yield from steps(WIDE, 32)
     for batch in BATCHES:
@@ -129,6 +131,7 @@ def _full() -> Iterator[Case]:
         for batch in BATCHES:
             for density in DENSITIES:
                 yield from updates((*SUBJECTS, *OTHER_DEVICES), size, batch, density)
+            yield Case("update", MIXED, size, batch)
     yield from _products(SIZES, BATCHES)
     yield from (Case("memory", subject, 2048) for subject in SUBJECTS)
 

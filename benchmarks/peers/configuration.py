@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from peers.cases import MIXED
+
 GRANULARITY = 1e-4
 """Small steps, so that no cell comes to a bound while it is measured."""
 DEVICES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -34,6 +36,10 @@ def config(names: Any, subject: str, granularity: float = GRANULARITY, **fields:
     """
     if subject in DEVICES:
         return names.SingleRPUConfig(device=_device(names, subject, granularity, fields))
+    if subject == MIXED:
+        return names.DigitalRankUpdateRPUConfig(
+            device=names.MixedPrecisionCompound(device=_device(names, "soft_bounds", granularity, fields))
+        )
     compound = getattr(names, RULES[subject])(
         unit_cell_devices=[_device(names, "soft_bounds", granularity, fields) for _ in range(2)],
         fast_lr=0.0,  # that of the tile

@@ -73,4 +73,6 @@ def differences(ours: list[dict[str, float]], theirs: list[dict[str, float]]) ->
 
 def _mean(values: list[float]) -> tuple[float, float]:
     """Mean and its standard error."""
-    return statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
+    mean, count = statistics.fmean(values), len(values)
+    variance = sum((value - mean) ** 2 for value in values) / (count - 1)  # statistics.stdev refuses what is no number
+    return mean, math.sqrt(variance / count)

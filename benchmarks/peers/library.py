@@ -38,11 +38,10 @@ class Library:
         return rpu_config
 
     def arrays(self, tile: Any) -> dict[str, Tensor]:
-        """What an update may change, by name: the array that gradients reach is the first."""
+        """What an update may change, by name: the visible weight, and what is hidden."""
         hidden = tile.get_hidden_parameters()
         shown = {name: values for name, values in hidden.items() if name.startswith(CHANGING)}
-        shown = shown or {"weight": self.weights(tile)}
-        return {name: values.detach().clone() for name, values in shown.items()}
+        return {name: values.detach().clone() for name, values in {"weight": self.weights(tile), **shown}.items()}
 
 
 def library(name: str) -> Library:

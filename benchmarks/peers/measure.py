@@ -20,8 +20,9 @@ ROUND = 0.02
 """Seconds that the calls of a turn take together, if one does not take more."""
 REPEATS = {"train": 4}
 USUAL_REPEATS = 12
-"""Independent repetitions of which figures are compared; three times as many, if those seem to differ."""
-FRESH = 3
+"""Independent repetitions that are compared; three times as many, if those seem to differ."""
+PROCESSES = {"first_empty": 1, "memory": 2}
+USUAL_PROCESSES = 3
 """Fresh processes of which the median is taken."""
 
 
@@ -58,13 +59,13 @@ def links() -> Iterator[dict[str, Link]]:
 def measured(case: Case, both: dict[str, Link], seconds: float) -> Result:
     """Measure and check a case.
 
-    :param seconds: that the measuring may take; there are at least five rounds (three in fresh processes).
+    :param seconds: that the measuring may take; there are at least five rounds.
     """
     result = Result(case)
     try:
         if case.kind in _FRESH:
             turns: dict[str, list[float]] = {name: [] for name in NAMES}
-            for _ in range(1 if case.kind == "first_empty" else FRESH):
+            for _ in range(PROCESSES.get(case.kind, USUAL_PROCESSES)):
                 for name in NAMES:
                     turns[name].append(_FRESH[case.kind](case, name))
             result.values = {name: spread(values) for name, values in turns.items()}

@@ -31,6 +31,6 @@ class Start:
         tile = self.library.tile(self.size, self.size, self.rpu_config)
         own = tile.get_hidden_parameters()
         tile.set_hidden_parameters(type(own)((name, self.hidden[name]) for name in own))
-        if not any(name.startswith("hidden_weights") for name in own):
+        if "hidden_weights_0" not in own:
             tile.set_weights(self.weights)
         return tile

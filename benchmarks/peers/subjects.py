@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from peers.cases import OURS, Case
+from peers.cases import MIXED, OURS, Case
 from peers.configuration import GRANULARITY, config, same_cells, with_circuits
 from peers.library import Library
 from peers.start import Start
@@ -29,7 +29,9 @@ class Update:
         self.x, self.d = torch.randn(case.batch, case.size), torch.randn(case.batch, case.size)
         self.start = Start(library, case.size, config(library.configs, case.subject), shared)
         self.rate = self._rate_for(case.density) if rate is None else rate
-        self.density = self._counted(self.rate) if library.name == OURS else self._stepped()
+        self.density = 0.0
+        if case.density:
+            self.density = self._counted(self.rate) if library.name == OURS else self._stepped()
         self.tile = self._tile()
 
     def call(self) -> None:
@@ -42,6 +44,8 @@ class Update:
         before = self.library.arrays(tile)
         for _ in range(updates):
             tile.update(self.x, self.d)
+        if self.case.subject == MIXED:  # aihwkit writes what a batch has added when the next begins
+            tile.update(torch.zeros(1, self.case.size), torch.zeros(1, self.case.size))
         exact = -self.rate * updates * (self.d.T @ self.x)
         after = self.library.arrays(tile)
         return {
@@ -55,6 +59,8 @@ class Update:
 
     def _rate_for(self, density: float) -> float:
         """The learning rate that gives the density, found by counting pulses."""
+        if density == 0.0:
+            return GRANULARITY / 2
         rate = density * GRANULARITY * math.pi / 2  # exact, as long as no train is full
         for _ in range(3):
             rate *= density / self._counted(rate)
