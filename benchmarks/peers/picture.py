@@ -63,13 +63,14 @@ def draw(table: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     run = last_run(table)
     results = {result.case: result for result in results_of(run)}
-    ratios = [result.ratio for result in results.values() if result.ratio] or [1.0]
-    limits = min(0.7, min(ratios) / 1.3), max(12.0, max(ratios) * 1.6)
+    drawn = [results[case] for groups in COLUMNS for group in groups for case in group.cases if case in results]
+    ratios = [result.ratio for result in drawn if result.ratio] or [1.0]
+    limits = min(0.7, min(ratios) / 1.1), max(12.0, max(ratios) * 1.1)
     figure = Figure(figsize=(10, 8.6), facecolor="white")
     figure.suptitle(f"How many times {THEIRS} takes what {OURS} takes", x=0.02, y=0.98, ha="left", weight="bold")
     height = max(sum(len(group.cases) + SPACE for group in groups) for groups in COLUMNS)
-    for left, groups in zip((0.14, 0.64), COLUMNS, strict=True):
-        axes = figure.add_axes((left, 0.09, 0.35, 0.86))
+    for left, groups in zip((0.14, 0.63), COLUMNS, strict=True):
+        axes = figure.add_axes((left, 0.09, 0.31, 0.86))
         axes.set_ylim(height - SPACE + 0.7, -0.8)
         _column(axes, groups, results)
         _frame(axes, limits)
@@ -84,7 +85,7 @@ def _column(axes: Any, groups: Sequence[Group], results: Mapping[Case, Result]) 
     for group in groups:
         place = axes.get_yaxis_transform()
         ground = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        axes.text(-0.34, y, group.title, transform=place, bbox=ground, weight="bold", fontsize=8.5, va="center")
+        axes.text(-0.387, y, group.title, transform=place, bbox=ground, weight="bold", fontsize=8.5, va="center")
         for case in group.cases:
             y += 1
             _bar(axes, y, case, results.get(case))
@@ -103,15 +104,15 @@ def _bar(axes: Any, y: float, case: Case, result: Result | None) -> None:
         axes.barh(y, end - 1, left=1, height=0.72, color=FASTER if end >= 1 else SLOWER)
     if goal is not None and goal.ratio:
         axes.plot([goal.ratio] * 2, [y - 0.46, y + 0.46], color=INK, linewidth=1.6)
-    said = "not measured" if result is None else verdict(result.ratio, result.problems)
-    right = max(end, 1.0, goal.ratio if goal and end < goal.ratio < 2 * end else 0.0)  # not on the tick
-    axes.text(right * 1.07, y, said, fontsize=8, va="center", color=INK)
+    said = "-" if result is None else verdict(result.ratio, result.problems)
+    axes.text(1.12, y, said, transform=axes.get_yaxis_transform(), fontsize=8.5, ha="right", va="center", color=INK)
 
 
 def _frame(axes: Any, limits: tuple[float, float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(*limits)
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if limits[0] <= t <= limits[1]]
+    between = (1, 2, 5) if limits[1] / limits[0] < 200 else (1,)
+    ticks = [t * 10**power for power in range(-3, 4) for t in between if limits[0] <= t * 10**power <= limits[1]]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_yticks([])
