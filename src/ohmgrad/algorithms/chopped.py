@@ -211,7 +211,7 @@ class ChoppedTransfer(BufferedTransfer):
         if k > 0:
             return None
         c_in, c_out = (self.known(name).float().mul_(-2.0).add_(1.0) for name in ("in_chopper", "out_chopper"))
-        signs = torch.empty(self.slices, self.lanes, device=c_in.device)
+        signs = torch.empty(self.slices, self.lanes, dtype=torch.float32, device=c_in.device)
         for whole, part in serial(signs, c_in[:, None]):
             torch.mul(part, c_out, out=whole)
         return signs.t() if self.config.transfer_columns else signs
@@ -227,8 +227,8 @@ class ChoppedTransfer(BufferedTransfer):
         alpha, largest = _single(self.transfer_rate(0, rate)), torch.finfo(torch.float32).max
         if not config.correct_gradient_magnitudes:
             kappa = min(alpha / buffer, largest) if buffer > 0.0 else largest
-            return torch.full(positions.shape, kappa, device=rates.device)
-        buffers = torch.full(positions.shape, buffer, device=rates.device)
+            return torch.full(positions.shape, kappa, dtype=torch.float32, device=rates.device)
+        buffers = torch.full(positions.shape, buffer, dtype=torch.float32, device=rates.device)
         buffers = buffers * rates[positions - 1].float() * (g_c / g_a)
         # A fast rate that underflows must not make the buffer infinite.
         return torch.full_like(buffers, alpha).div_(buffers).clamp_(max=largest)

@@ -107,7 +107,9 @@ def one_hot(slices: Tensor, size: int, implementation: Implementation) -> Tensor
         lines = np.zeros((slices.shape[0], size), np.float32)
         lines[np.arange(len(lines)), slices.numpy()] = 1.0
         return torch.from_numpy(lines)
-    return torch.zeros(slices.shape[0], size, device=slices.device).scatter_(1, slices[:, None], 1.0)
+    return torch.zeros(slices.shape[0], size, dtype=torch.float32, device=slices.device).scatter_(
+        1, slices[:, None], 1.0
+    )
 
 
 def numbers_from(first: Count, count: int, where: torch.device | None = None) -> Tensor:
