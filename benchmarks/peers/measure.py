@@ -16,7 +16,7 @@ from peers.link import Link, WorkerError, fresh
 
 PAUSE = 0.005
 """Seconds between two turns: the threads of the one before have gone to sleep."""
-ROUND = 0.02
+ROUND = 0.06
 """Seconds that the calls of a turn take together, if one does not take more."""
 REPEATS = {"train": 4}
 USUAL_REPEATS = 12
