@@ -89,8 +89,7 @@ class Array(HostModule, ABC):
         counter.add_(samples.counted())
         if up.pulse_type in EXACT:
             return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
-        granularity, sliced = self.weight_granularity, self.columns_are_slices
-        return plan_lines(samples, granularity, up, draws, self.index, first, sliced)
+        return plan_lines(samples, self.weight_granularity, up, draws, self.index, first)
 
     @abstractmethod
     def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:

@@ -166,16 +166,12 @@ def plan_lines(
     draws: Draws,
     array: int,
     first_sample: Count,
-    columns_are_slices: bool,
 ) -> Lines:
-    """The lines of a batch from the start; see :func:`pulse_lengths` and :func:`make_lines`.
-
-    :param columns_are_slices: how the array is seen that will replay them: it has a say in how they lie in memory.
-    """
+    """The lines of a batch from the start; see :func:`pulse_lengths` and :func:`make_lines`."""
     if draws.implementation == "cpu" and up.pulse_type in STOCHASTIC:
         from ohmgrad.engine.plan_cpu import trains
 
-        return trains(samples, granularity, up, draws, array, int(first_sample), columns_are_slices)
+        return trains(samples, granularity, up, draws, array, int(first_sample))
     lengths = pulse_lengths(samples.x, samples.d, samples.rates, granularity, up, draws.implementation)
     return make_lines(samples, lengths, up, draws, array, first_sample)
 

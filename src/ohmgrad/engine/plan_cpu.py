@@ -30,9 +30,8 @@ def trains(
     draws: Draws,
     array: int,
     first_sample: int,
-    columns_are_slices: bool,
 ) -> Trains:
-    """See :func:`ohmgrad.engine.plan.plan_lines`; the words of a line of a slice lie together, as the replay wants."""
+    """See :func:`ohmgrad.engine.plan.plan_lines`."""
     settings, longest = lengths.length_settings(granularity, up)
     x, d = samples.x.contiguous(), samples.d.contiguous()
     words = known_words(longest, draws)
@@ -40,8 +39,7 @@ def trains(
         words = words_of(lengths.pulse_lengths(x, d, samples.rates, granularity, up, "cpu").bl)
     n, columns = x.shape
     rows = d.shape[1]
-    of_x = np.empty((columns, n * words) if columns_are_slices else (n * words, columns), np.int32)
-    of_d = np.empty((n * words, rows) if columns_are_slices else (rows, n * words), np.int32)
+    of_x, of_d = np.empty((n * words, columns), np.int32), np.empty((n * words, rows), np.int32)
     share(
         _compiled(),
         n,
@@ -60,63 +58,56 @@ def trains(
         first_sample,
         array,
         draws.key,
-        columns_are_slices,
     )
-    by_word = (of_x.T, of_d) if columns_are_slices else (of_x, of_d.T)
-    return Trains(torch.from_numpy(by_word[0]), torch.from_numpy(by_word[1]), words, samples.batch, samples.count)
+    return Trains(torch.from_numpy(of_x), torch.from_numpy(of_d), words, samples.batch, samples.count)
 
 
 @cache
 def _compiled() -> Any:
     import numba
 
-    length_of, train_of, space_of = lengths.sample_length(), packing.train_row(), packing.workspace()
+    length_of, pack_rows = lengths.sample_length(), packing.train_rows()
     in_bins, uniform_of = compile_function(quantised), compile_function(cell_uniform)
-    slots_of_word, blocks = packing.SLOTS, packing.BLOCKS
     streams = [stream.of(0) for stream in (Stream.TRAIN_X, Stream.TRAIN_D, Stream.ROUND_X, Stream.ROUND_D)]
     train_x, train_d, round_x, round_d = streams
     next_array = Stream.TRAIN_X.of(1) - train_x
     tag = fingerprint(lengths, peaks, packing, plan, streams, next_array)
     u32, single = np.uint32, np.float32
 
-    def side(out, by_line, values, scale, flips, bl, n, number, words, width, at_random, streams, key, memory):  # type: ignore[no-untyped-def]
-        """The trains of the lines of one side in one sample."""
-        space, chances, train = memory[0], memory[1][: len(values)], memory[2][: len(values)]
-        pulses, rounding = streams
-        k0, k1 = u32(key[0]), u32(key[1])
-        for line in range(len(values)):
-            chances[line] = values[line] * scale
-        if width > single(0.0):
-            for line in range(len(values)):
-                uniform = (
-                    uniform_of(u32(rounding), u32(number), u32(line), u32(0), k0, k1) if at_random else single(0.0)
-                )
-                chances[line] = in_bins(chances[line], width, uniform, at_random)
-        if len(flips) > 0:
-            for line in range(len(values)):
-                chances[line] = -chances[line] if flips[n, line] else chances[line]
-        for word in range(words):
-            slots = min(max(bl - slots_of_word * word, 0), slots_of_word)
-            row = train if by_line else out[n * words + word]
-            train_of(row, chances, slots, number, word * blocks, pulses, k0, k1, space)
-            if by_line:
-                for line in range(len(values)):
-                    out[line, n * words + word] = train[line]
+    def side(chances, values, scales, flips, numbers, width, at_random, rounding, k0, k1):  # type: ignore[no-untyped-def]
+        """The chances of the lines of one side in all samples."""
+        for n in range(len(values)):
+            for line in range(values.shape[1]):
+                chances[n, line] = values[n, line] * scales[n]
+            if width > single(0.0):
+                for line in range(values.shape[1]):
+                    uniform = (
+                        uniform_of(rounding, u32(numbers[n]), u32(line), u32(0), k0, k1) if at_random else single(0.0)
+                    )
+                    chances[n, line] = in_bins(chances[n, line], width, uniform, at_random)
+            if len(flips) > 0:
+                for line in range(values.shape[1]):
+                    chances[n, line] = -chances[n, line] if flips[n, line] else chances[n, line]
 
-    fill_side = numba.njit(named(side, tag), error_model="numpy", nogil=True)
+    chances_of = numba.njit(named(side, tag), error_model="numpy", nogil=True)
 
     def fill(  # type: ignore[no-untyped-def]
-        begin, end, of_x, of_d, x, d, rates, x_flips, d_flips, settings, bin_size, at_random, words, first, array, key,
-        columns_are_slices,
+        begin, end, of_x, of_d, x, d, rates, x_flips, d_flips, settings, bin_size, at_random, words, first, array, key
     ):  # fmt: skip
-        width, longer = single(bin_size), max(x.shape[1], d.shape[1])
-        memory = space_of(), np.empty(longer, np.float32), np.empty(longer, np.int32)
-        streams_x = u32(train_x + next_array * array), u32(round_x + next_array * array)
-        streams_d = u32(train_d + next_array * array), u32(round_d + next_array * array)
-        for n in range(begin, end):
-            bl, a, b = length_of(x[n], d[n], rates[n], settings)
-            common = bl, n, first + n, words, width, at_random
-            fill_side(of_x, columns_are_slices, x[n], b, x_flips, *common, streams_x, key, memory)
-            fill_side(of_d, not columns_are_slices, d[n], a, d_flips, *common, streams_d, key, memory)
+        width, count, longer = single(bin_size), end - begin, max(x.shape[1], d.shape[1])
+        k0, k1, words_of = u32(key[0]), u32(key[1]), slice(begin * words, end * words)
+        bl, a, b = np.empty(count, np.int64), np.empty(count, np.float32), np.empty(count, np.float32)
+        numbers, memory = np.empty(count, np.int64), np.empty(count * longer, np.float32)
+        for n in range(count):
+            bl[n], a[n], b[n] = length_of(x[begin + n], d[begin + n], rates[begin + n], settings)
+            numbers[n] = first + begin + n
+        for out, values, scales, flips, train, rounding in (
+            (of_x, x, b, x_flips, train_x, round_x),
+            (of_d, d, a, d_flips, train_d, round_d),
+        ):
+            chances = memory[: count * values.shape[1]].reshape((count, values.shape[1]))
+            stream = u32(rounding + next_array * array)
+            chances_of(chances, values[begin:end], scales, flips[begin:end], numbers, width, at_random, stream, k0, k1)
+            pack_rows(out[words_of], chances, bl, numbers, words, u32(train + next_array * array), k0, k1)
 
     return compile_kernel(fill, __name__, tag)

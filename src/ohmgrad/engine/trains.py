@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sys
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,7 @@ BLOCKS = 8
 """Philox blocks that hold the 32 random words of one train word."""
 
 GROUP = 64
-"""Lines whose slots the processor settles together, until the last of them is."""
+"""Lines, of as many samples as it takes, whose slots the processor settles together, until the last of them is."""
 
 NANOSECONDS = 8.0
 """What the processor needs, about, for one word of one line."""
@@ -47,7 +48,8 @@ def pack(chances: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, num
         out = torch.empty(chances.shape[0] * words, chances.shape[1], dtype=torch.int32)
         arrays = [tensor.contiguous().numpy() for tensor in (out, chances, bl, numbers)]
         nanoseconds = NANOSECONDS * chances.numel() * words
-        share(_compiled(), chances.shape[0], nanoseconds, *arrays, words, stream, *draws.key)
+        key = map(np.uint32, draws.key)
+        share(_compiled(), chances.shape[0], nanoseconds, *arrays, words, stream, *key)
         return out
     if draws.implementation == "gpu":
         from ohmgrad.engine.trains_gpu import pack as on_gpu
@@ -79,92 +81,134 @@ def _reference(chances: Tensor, bl: Tensor, words: int, draws: Draws, stream: in
     return torch.stack(rows, 1).reshape(chances.shape[0] * words, chances.shape[1])
 
 
-@cache
-def train_row() -> Any:
-    """The compiled form: one word of the trains of a sample.
+class Group(NamedTuple):
+    """Places for lines whose slots are settled together, of one sample or of several.
 
-    It is a function of the row that it fills, the signed chances of the lines, how many slots the word has, the number
-    of the sample, the first Philox block of the word, stream and key, and :func:`workspace`.
+    ``chances``: the probability that a line fires in a slot, with its sign; ``lines`` and ``samples``: which line it is
+    and of which sample, by which its random words are addressed; ``lengths``: slots of the whole train; ``words``: what
+    comes out; the rest is room to work in.
     """
+
+    chances: Any
+    lines: Any
+    samples: Any
+    lengths: Any
+    words: Any
+    remaining: Any
+    undecided: Any
+    fires: Any
+
+
+@cache
+def train_rows() -> Any:
+    """The compiled form: a function of (out, chances, bl, numbers, words, stream, k0, k1), see :func:`pack`."""
     import numba
-    import numpy as np
+
+    from ohmgrad.engine.words_cpu import where
 
     philox = compile_function(random.philox)
-    word32, single = np.uint32, np.float32
-    zero, one, sign_bit = word32(0), word32(1), word32(0x80000000)
+    i32, u32, single = np.int32, np.uint32, np.float32
+    zero, one, sign_bit, slots_of_word, size = u32(0), u32(1), u32(0x80000000), SLOTS, GROUP
     tag = fingerprint(sys.modules[__name__], random)
 
     @partial(numba.njit, **INLINED)
     @partial(named, tag=tag)
-    def settle(bits, chance, undecided, fires):  # type: ignore[no-untyped-def]
-        """Compare the next bit of every slot's number with that of the chance, the topmost one."""
-        ones = word32(zero - word32(chance >> word32(31)))
+    def begin(chance, slots):  # type: ignore[no-untyped-def]
+        """What of a chance is left to compare, the slots that are open, and those that fire for certain."""
+        all_slots = u32((one << u32(slots)) - one)
+        scaled = abs(chance) * single(4294967296.0)  # exact, like what follows
+        certain, settled = scaled >= single(4294967296.0), (scaled < single(1.0)) | (scaled >= single(4294967296.0))
         return (
-            word32(chance << one),
-            word32(undecided & word32(~word32(bits ^ ones))),
-            word32(fires | word32(undecided & word32(ones & word32(~bits)))),
+            u32(where(settled, single(0.0), scaled)),
+            where(settled, zero, all_slots),
+            where(certain, all_slots, zero),
         )
 
-    def row(out, chances, slots, number, first_block, stream, k0, k1, space):  # type: ignore[no-untyped-def]
-        all_slots = word32((one << word32(slots)) - one)
-        remaining, undecided, fires = space
-        for first in range(0, len(out), GROUP):
-            width = min(GROUP, len(out) - first)
-            for lane in range(GROUP):  # always as many: the compiler makes vector instructions of it
-                undecided[lane] = zero
-            for lane in range(width):
-                chance = abs(chances[first + lane]) * single(4294967296.0)  # exact, like what follows
-                certain = chance >= single(4294967296.0)
-                remaining[lane] = word32(single(0.0) if certain else chance)
-                undecided[lane] = zero if certain else all_slots
-                fires[lane] = all_slots if certain else zero
-            block, pending = word32(first_block), one
-            while pending != zero:
-                pending = zero
-                for lane in range(GROUP):
-                    line = word32(word32(first) | word32(lane))  # a group begins at a multiple of its size
-                    a, b, c, d = philox(word32(stream), line, word32(number), block, k0, k1)
-                    chance, open_, on = remaining[lane], undecided[lane], fires[lane]
-                    chance, open_, on = settle(a, chance, open_, on)
-                    chance, open_, on = settle(b, chance, open_, on)
-                    chance, open_, on = settle(c, chance, open_, on)
-                    chance, open_, on = settle(d, chance, open_, on)
-                    open_ = open_ if chance != zero else zero  # no number is below 0
-                    remaining[lane], undecided[lane], fires[lane] = chance, open_, on
-                    pending = word32(pending | open_)
-                block = word32(block + one)
-            for lane in range(width):
-                on = fires[lane]
-                on |= sign_bit if (chances[first + lane] < single(0.0)) & (on != zero) else zero
-                out[first + lane] = np.int32(on)
+    @partial(numba.njit, **INLINED)
+    @partial(named, tag=tag)
+    def compare(bits, chance, undecided, fires):  # type: ignore[no-untyped-def]
+        """Compare the next bit of every slot's number with that of the chance, the topmost one."""
+        ones = u32(zero - u32(chance >> u32(31)))
+        return (
+            u32(chance << one),
+            u32(undecided & u32(~u32(bits ^ ones))),
+            u32(fires | u32(undecided & u32(ones & u32(~bits)))),
+        )
 
-    return numba.njit(named(row, tag), error_model="numpy", nogil=True)
+    @partial(numba.njit, error_model="numpy", nogil=True)
+    @partial(named, tag=tag)
+    def settle(group, many, word, stream, k0, k1):  # type: ignore[no-untyped-def]
+        """Decide all slots of one word of the trains; only the first ``many`` places are taken."""
+        chances, lines, samples, lengths, words, remaining, undecided, fires = group
+        pending = zero
+        for lane in range(size):  # always as many: the compiler makes vector instructions of it
+            length = where(lane < many, lengths[lane], i32(0)) - i32(slots_of_word * word)
+            slots = min(max(length, i32(0)), i32(slots_of_word))
+            remaining[lane], undecided[lane], fires[lane] = begin(chances[lane], slots)
+            pending = u32(pending | undecided[lane])
+        block = u32(word * BLOCKS)
+        while pending != zero:
+            pending = zero
+            for lane in range(size):
+                a, b, c, d = philox(u32(stream), lines[lane], samples[lane], block, k0, k1)
+                chance, open_, on = remaining[lane], undecided[lane], fires[lane]
+                chance, open_, on = compare(a, chance, open_, on)
+                chance, open_, on = compare(b, chance, open_, on)
+                chance, open_, on = compare(c, chance, open_, on)
+                chance, open_, on = compare(d, chance, open_, on)
+                open_ = where(chance != zero, open_, zero)  # no number is below 0
+                remaining[lane], undecided[lane], fires[lane] = chance, open_, on
+                pending = u32(pending | open_)
+            block = u32(block + one)
+        for lane in range(size):
+            on = fires[lane]
+            words[lane] = i32(u32(on | where((chances[lane] < single(0.0)) & (on != zero), sign_bit, zero)))
 
+    def rows(out, chances, bl, numbers, words, stream, k0, k1):  # type: ignore[no-untyped-def]
+        count, width = chances.shape
+        group = Group(
+            np.zeros(size, np.float32),
+            np.zeros(size, np.uint32),
+            np.zeros(size, np.uint32),
+            np.zeros(size, np.int32),
+            np.zeros(size, np.int32),
+            np.zeros(size, np.uint32),
+            np.zeros(size, np.uint32),
+            np.zeros(size, np.uint32),
+        )
+        filled, n, line = 0, 0, 0  # places taken; the sample and the line of the first
+        for sample in range(count):
+            first = 0
+            while first < width:
+                many = min(size - filled, width - first)
+                for lane in range(many):
+                    here = np.uint64(filled + lane)
+                    group.chances[here] = chances[sample, np.uint64(first + lane)]
+                    group.lines[here] = u32(first + lane)
+                    group.samples[here] = u32(numbers[sample])
+                    group.lengths[here] = i32(bl[sample])
+                filled, first = filled + many, first + many
+                if filled < size and (sample < count - 1 or first < width):
+                    continue
+                for word in range(words):
+                    settle(group, filled, word, stream, k0, k1)
+                    of, at, place = n, line, 0
+                    while place < filled:
+                        many = min(width - at, filled - place)
+                        for lane in range(many):
+                            out[of * words + word, np.uint64(at + lane)] = group.words[np.uint64(place + lane)]
+                        of, at, place = of + 1, 0, place + many
+                filled, n, line = 0, sample, first
 
-@cache
-def workspace() -> Any:
-    """Makes the memory in which a compiled kernel settles slots."""
-    import numba
-    import numpy as np
-
-    def make():  # type: ignore[no-untyped-def]
-        return np.zeros(GROUP, np.uint32), np.zeros(GROUP, np.uint32), np.zeros(GROUP, np.uint32)
-
-    return numba.njit(named(make, fingerprint(sys.modules[__name__])), nogil=True)
+    return numba.njit(named(rows, tag), error_model="numpy", nogil=True)
 
 
 @cache
 def _compiled() -> Any:
-    import numpy as np
-
-    train, space_of = train_row(), workspace()
+    rows = train_rows()
 
     def fill(begin, end, out, chances, bl, numbers, words, stream, k0, k1):  # type: ignore[no-untyped-def]
-        space = space_of()
-        for n in range(begin, end):
-            for word in range(words):
-                slots = min(max(bl[n] - SLOTS * word, 0), SLOTS)
-                key = np.uint32(k0), np.uint32(k1)
-                train(out[n * words + word], chances[n], slots, numbers[n], word * BLOCKS, stream, *key, space)
+        part = slice(begin, end)
+        rows(out[begin * words : end * words], chances[part], bl[part], numbers[part], words, stream, k0, k1)
 
     return compile_kernel(fill, __name__)
