@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 Value = TypeVar("Value")
@@ -31,6 +32,24 @@ class Kept(Generic[Value]):
     def forget(self) -> None:
         """Let go of the value, which may hold memory."""
         self._found = None
+
+
+class Filled:
+    """Vectors of one number, kept as long as it is the same; nothing may write to them.
+
+    On a GPU they are made anew: what is made while a CUDA graph is captured has its number only once that runs.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Kept[Tensor] = Kept()
+
+    def of(self, number: float, count: int, dtype: torch.dtype, like: Tensor) -> Tensor:
+        """``[count]`` in the memory of a tensor."""
+
+        def fill() -> Tensor:
+            return torch.full((count,), number, dtype=dtype, device=like.device)
+
+        return self._kept.of((number, count, dtype), fill) if like.is_cpu else fill()
 
 
 def places_of(tensors: Iterable[Tensor | None]) -> list[tuple[int, tuple[int, ...]] | None]:
