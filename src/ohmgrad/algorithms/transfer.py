@@ -177,11 +177,14 @@ class Transfer(Rule):
         by_host = self.counts_on_host()
         if by_host:
             refuse_capture(x, "reads with noise on the input lines, and refreshes, cut every batch elsewhere")
-        samples = Samples.of(x, d, self.fast_rates(x, d, rate, up, draws))
-        start, before = move_on(self.known("vectors"), len(x), draws.asks or by_host), None
+        batch, rates, before = x.shape[0], self.fast_rates(x, d, rate, up, draws), None
+        start = move_on(self.known("vectors"), batch, draws.asks or by_host)
+        arriving: Samples | None = Samples.of(x, d, rates)
         for k, array in enumerate(self.all_arrays()):
-            reads = self.schedule(k, start, len(x), draws)
-            samples = self._deliver(k, array, samples, before, reads, up, rate, draws)
+            reads = self.schedule(k, start, batch, draws)
+            if arriving is not None or len(reads):  # even if nothing arrives there, an array may be read
+                samples = Samples.of(x[:0], d[:0], rates[:0]) if arriving is None else arriving
+                arriving = self._deliver(k, array, samples, before, reads, up, rate, draws)
             before, up = reads, self.config.transfer_update
 
     def _has_barriers(self) -> bool:
@@ -202,20 +205,16 @@ class Transfer(Rule):
         up: UpdateParameters,
         rate: float,
         draws: Draws,
-    ) -> Samples:
-        """Update array k with samples; read it; what that writes on the next.
-
-        Even if nothing arrives there, it may be read.
+    ) -> Samples | None:
+        """Update array k with samples; read it; what that writes on the next (None: nothing).
 
         :param before: the reads of the array before, from which the samples come; None: they are the vectors.
         """
-        arrived, room, is_last = len(samples), len(reads), k + 1 == len(self.gammas)
-        if room == 0 and arrived == 0:
-            return samples
+        arrived, room = len(samples), len(reads)
         if room == 0:
             signs = self.plan_signs(k, reads, reads.slices, arrived, draws)
             array.update(samples.flipped(signs.x, signs.d), up, draws)
-            return samples if is_last else Samples.of(samples.x[:0], samples.d[:0], samples.rates[:0])
+            return None
         if before is not None:
             positions = torch.searchsorted(before.times, reads.times, right=True)
         else:
@@ -225,8 +224,8 @@ class Transfer(Rule):
         signs = self.plan_signs(k, reads, positions, arrived, draws)
         signed = samples.flipped(signs.x, signs.d)
         values = self._read_while_updating(k, array, signed, up, reads, positions, stops, draws)
-        if is_last:
-            return samples
+        if k + 1 == len(self.gammas):
+            return None
         vector, write_rate = self.steps(k, values, reads, positions, signs, rate, samples.rates)
         selected = reads.happening(one_hot(reads.slices, self.slices, draws.implementation))
         vector = reads.happening(vector)
@@ -315,7 +314,7 @@ class Transfer(Rule):
 
     def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> Tensor:
         """Learning rate of the fast array for every vector of a batch (step 2), float64 ``[n]``."""
-        return self._rates.of(self.fast_rate(rate), len(x), torch.float64, x)
+        return self._rates.of(self.fast_rate(rate), x.shape[0], torch.float64, x)
 
     def fast_rate(self, rate: float) -> float:
         """``final_fast_lr`` without automatic scaling."""

@@ -35,7 +35,7 @@ class Kept(Generic[Value]):
 
 
 class Filled:
-    """Vectors of one number, kept as long as it is the same; nothing may write to them.
+    """Vectors of one number, kept as long as it is the same and nobody has written to them.
 
     On a GPU they are made anew: what is made while a CUDA graph is captured has its number only once that runs.
     """
@@ -47,9 +47,16 @@ class Filled:
         """``[count]`` in the memory of a tensor."""
 
         def fill() -> Tensor:
-            return torch.full((count,), number, dtype=dtype, device=like.device)
+            with torch.inference_mode(False):  # there, nothing would say who has written to it
+                return torch.full((count,), number, dtype=dtype, device=like.device)
 
-        return self._kept.of((number, count, dtype), fill) if like.is_cpu else fill()
+        if not like.is_cpu:
+            return fill()
+        vector = self._kept.of((number, count, dtype), fill)
+        if vector._version == 0:
+            return vector
+        self._kept.forget()
+        return self.of(number, count, dtype, like)
 
 
 def places_of(tensors: Iterable[Tensor | None]) -> list[tuple[int, tuple[int, ...]] | None]:
