@@ -98,9 +98,13 @@ class BufferedTransfer(Transfer):
         return [f"buffered_FP_weight_{k}" for k in range(len(self.arrays) - 1)]
 
     def rows_of(self, *names: str) -> tuple[Tensor, ...]:
-        """Digital matrices as ``[slices, lanes]`` (views)."""
+        """Digital matrices as ``[slices, lanes]`` (views, on the processor kept)."""
         matrices = [self.known(name) for name in names]
-        return self._rows.of(places_of(matrices), lambda: tuple(map(self.all_arrays()[0].by_slice, matrices)))
+
+        def views() -> tuple[Tensor, ...]:
+            return tuple(map(self.all_arrays()[0].by_slice, matrices))
+
+        return self._rows.of(places_of(matrices), views) if matrices[0].is_cpu else views()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BufferedTransfer:
         self._rows.forget()  # it holds the memory that the matrices may leave

@@ -156,7 +156,7 @@ def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch
     room = (start + batch) // period - start // period
     if room == 0:
         return no_reads(turns.pointers.device)
-    begins = np.zeros(0, np.int64)
+    begins = _NEXT_ONES
     if turns.at_random:
         transfers = turns.transfers[turns.k] + torch.arange(room)
         begins = draws.below(turns.slices, Stream.SELECT.of(turns.k), transfers).numpy()
@@ -169,6 +169,9 @@ def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch
         return no_reads(turns.pointers.device)
     after, which, numbered = map(torch.from_numpy, (times, slices, numbers))
     return Reads(after, which, numbered, turns.run, implementation=draws.implementation)
+
+
+_NEXT_ONES = np.zeros(0, np.int64)
 
 
 @cache

@@ -76,7 +76,8 @@ def to_digital(
 
 def read(stored: Tensor, array: Array, source: Source) -> Tensor:
     """What the output circuits make of one line in each vector that carries a 1, and meets the weights ``stored``."""
-    stored, y = stored.contiguous(), torch.empty(stored.shape, dtype=torch.float32)
+    stored = stored.contiguous()
+    y = torch.empty_like(stored)
     _to_digital(y, stored, carried(array.constants), None, array, source, False, None)
     return y
 

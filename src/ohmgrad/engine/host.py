@@ -22,7 +22,7 @@ def value_of(counter: Tensor, asks: bool) -> Count:
     return int(counter) if asks else counter.clone()
 
 
-def move_on(counter: Tensor, count: int, asks: bool) -> Count:
+def move_on(counter: Tensor, count: Count, asks: bool) -> Count:
     """What a counter says now, see :func:`value_of`, before it moves on by ``count``."""
     first = value_of(counter, asks)
     if isinstance(first, int):
