@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -45,10 +45,6 @@ class Reads(Counted):
     def __len__(self) -> int:
         return self.times.shape[0]
 
-    def sweeps(self) -> Iterator[slice]:
-        """Runs of reads that touch no slice twice, so that each can be handled at once."""
-        return (slice(begin, begin + self.run) for begin in range(0, len(self), self.run))
-
     def follow(
         self,
         recursion: Callable[..., Any],
@@ -67,7 +63,7 @@ class Reads(Counted):
         :returns: what is written, ``[E, lanes]``; 0 for reads that do not happen.
         """
         given = Recursion(recursion, cells, matrices, numbers, constants)
-        return run(given, self.slices, self.valid, self.sweeps(), self.implementation)
+        return run(given, self.slices, self.valid, self.run, self.implementation)
 
     def happening(self, values: Tensor) -> Tensor:
         """The values ``[E, ...]``, 0 (or False) for reads that do not happen."""

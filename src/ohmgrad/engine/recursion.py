@@ -10,7 +10,7 @@ Reads of different slices do not meet, so those of one run can be handled at onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -48,18 +48,18 @@ class Recursion:
 
 
 def run(
-    recursion: Recursion, slices: Tensor, valid: Tensor | None, runs: Iterable[slice], implementation: Implementation
+    recursion: Recursion, slices: Tensor, valid: Tensor | None, at_once: int, implementation: Implementation
 ) -> Tensor:
     """Run a recursion over reads.
 
     :param slices: which slice each read is of, int64 ``[E]``.
     :param valid: which reads happen, bool ``[E]``, None: all; the others write 0 and change nothing.
-    :param runs: parts of the reads, in order, none of which touches a slice twice.
+    :param at_once: so many reads from the first on, and from there on again, touch no slice twice.
     :returns: what is written, float32 ``[E, lanes]``.
     """
-    if not all(matrix.is_contiguous() for matrix in recursion.matrices):  # loaded in another layout
+    if not all(map(Tensor.is_contiguous, recursion.matrices)):  # loaded in another layout
         tight = tuple(matrix.contiguous() for matrix in recursion.matrices)
-        written = run(replace(recursion, matrices=tight), slices, valid, runs, implementation)
+        written = run(replace(recursion, matrices=tight), slices, valid, at_once, implementation)
         for matrix, copy in zip(recursion.matrices, tight, strict=True):
             matrix.copy_(copy)
         return written
@@ -75,7 +75,8 @@ def run(
         assert valid is None or bool(valid.all())
         return _on_processor(recursion, slices)
     written = torch.zeros_like(recursion.cells[0])
-    for part in runs:
+    for begin in range(0, len(slices), at_once):
+        part = slice(begin, begin + at_once)
         rows, reads = slices[part], [value[part, None].float() for value in recursion.reads]
         before = [matrix[rows] for matrix in recursion.matrices]
         result = recursion.function(*(cell[part] for cell in recursion.cells), *before, *reads, *recursion.constants)
@@ -90,9 +91,8 @@ def _on_processor(recursion: Recursion, slices: Tensor) -> Tensor:
     first, tensors = recursion.cells[0], (*recursion.cells, *recursion.matrices, *recursion.reads)
     (count, lanes), size = first.shape, recursion.matrices[0].shape[0] if recursion.matrices else 0
     written = torch.empty(count, lanes, dtype=torch.float32)
-    held = [tensor.contiguous() for tensor in (slices, *tensors)]
-    kernel = _compiled(*recursion.form, tuple(tensor.dtype for tensor in tensors))
-    places = [tensor.data_ptr() for tensor in (written, *held)]
+    held = [written, *map(Tensor.contiguous, (slices, *tensors))]
+    kernel, places = _compiled(*recursion.form, tuple([tensor.dtype for tensor in tensors])), map(Tensor.data_ptr, held)
     share(kernel, lanes, 2.0 * written.numel(), count, lanes, size, *places, *recursion.constants)
     return written
 
