@@ -6,6 +6,7 @@ beside it the limit of the processor (:mod:`limits`).
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -70,7 +71,7 @@ def main() -> None:
     }
     every = [(name, at, load) for name, points in panels.items() for at, load in points]
     limit = limits()
-    found = [(name, at, nanoseconds(load), limit.nanoseconds(load.density, load.threads))
+    found = [(name, at, nanoseconds(load), limit.nanoseconds(load.density, math.ceil(load.density), load.threads))
              for name, at, load in track(every, "Measuring updates")]  # fmt: skip
     figure, axes = plt.subplots(1, 4, figsize=(13, 3.4), layout="constrained", sharey=False)
     for axis, name in zip(axes, panels, strict=True):

@@ -40,7 +40,15 @@ class Batch:
     """Cells in the middle of their life, the trains of a batch, and reads with resets at all kinds of moments."""
 
     def __init__(
-        self, slices: int, lanes: int, columns: bool, write_noise: float = 0.0, noisy: bool = True, density: float = 0.2
+        self,
+        slices: int,
+        lanes: int,
+        columns: bool,
+        write_noise: float = 0.0,
+        noisy: bool = True,
+        density: float = 0.2,
+        words: int = WORDS,
+        slots: int = 31,
     ) -> None:
         generator = torch.Generator().manual_seed(1000 * slices + lanes)
 
@@ -68,17 +76,17 @@ class Batch:
             pulse_stream=5,
             write_stream=6,
         )
-        self.slices = self.words((slices, WORDS), density**0.5, generator)
-        self.lanes = self.words((WORDS, lanes), density**0.5, generator)
+        self.slices = self.words((slices, words), density**0.5, generator, slots)
+        self.lanes = self.words((words, lanes), density**0.5, generator, slots)
         order = torch.randint(slices, (9,), generator=generator)
-        times = torch.tensor([0, 1, 1, 2, 3, 3, WORDS - 1, WORDS, WORDS])
+        times = torch.tensor([0, 1, 1, 2, words // 2, words // 2, words - 1, words, words]).clamp(max=words)
         resets = torch.tensor([False, True, True, False, True, False, True, False, True])
         self.events = Events(order, times, resets, values=uniform(9, lanes) - 0.5)
 
     @staticmethod
-    def words(shape: tuple[int, int], p: float, generator: torch.Generator) -> Tensor:
-        slots = torch.rand(*shape, 31, generator=generator) < p
-        packed = (slots.long() << torch.arange(31)).sum(2)
+    def words(shape: tuple[int, int], p: float, generator: torch.Generator, slots: int = 31) -> Tensor:
+        fires = torch.rand(*shape, slots, generator=generator) < p
+        packed = (fires.long() << torch.arange(slots)).sum(2)
         negative = (torch.rand(*shape, generator=generator) < 0.5) & (packed != 0)
         return torch.where(negative, packed - (1 << 31), packed).to(torch.int32)
 
@@ -149,6 +157,48 @@ def test_the_compiled_replay_is_the_reference_replay(slices, lanes, columns, wri
 def test_the_replay_on_a_gpu_gives_the_bits_of_the_processor(slices, lanes, columns, write_noise) -> None:
     batch = Batch(slices, lanes, columns, write_noise)
     assert_same(batch.run("cpu"), batch.run("gpu"), identical)
+
+
+LENGTHS = pytest.mark.parametrize(
+    ("slots", "words", "density"),
+    [
+        (1, 1, 0.1),
+        (31, 2, 0.002),
+        (2, 12, 0.01),
+        (1, 90, 0.05),
+        (3, 64, 0.3),
+        (4, 40, 0.95),
+        (31, 12, 0.5),
+        (7, 9, 0.02),
+    ],
+)
+"""Slots of the trains, words of the batch, and how likely two lines meet in a slot."""
+
+
+@WRITE_NOISE
+@LENGTHS
+@pytest.mark.parametrize("noisy", [True, False], ids=["noisy", "noiseless"])
+@pytest.mark.parametrize("is_read", [True, False], ids=["read", "not read"])
+@pytest.mark.parametrize("lanes", [5, 150, 700])
+def test_trains_of_every_length_and_density_give_what_the_reference_gives(
+    slots: int, words: int, density: float, lanes: int, is_read: bool, noisy: bool, write_noise: float
+) -> None:
+    batch = Batch(4, lanes, True, write_noise, noisy, density, words, slots)
+    events = batch.events if is_read else Events.none()
+    assert_same(batch.run("reference", events), batch.run("cpu", events), rounded)
+
+
+@LENGTHS
+def test_short_trains_together_are_short_trains_one_after_the_other(slots: int, words: int, density: float) -> None:
+    batch = Batch(3, 600, columns=True, density=density, words=words, slots=slots)
+    together, _ = batch.run("cpu", Events.none())
+    apart = batch.copied()
+    for n in range(words):
+        word = slice(n, n + 1)
+        replay(apart, batch.slices[:, word], batch.lanes[word], None, Events.none(), Draws(99, "cpu"))
+    assert torch.equal(apart.pulses, together.pulses)
+    assert torch.equal(apart.raised, together.raised)
+    assert torch.equal(apart.state, together.state)
 
 
 @pytest.mark.parametrize("block", [2, 32, 64, 256])

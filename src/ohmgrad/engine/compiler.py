@@ -18,6 +18,9 @@ from ohmgrad.engine.fingerprint import fingerprint, named
 
 INLINED = {"error_model": "numpy", "nogil": True, "forceinline": True}
 """Options of every compiled helper: a loop over cells becomes vector instructions only if nothing in it is called."""
+ON_VIEWS = {"error_model": "numpy", "nogil": True, "_nrt": False}
+"""Options of a part of a kernel that makes no arrays, and only looks at its caller's: references to them need not be
+counted. That would be two atomic operations for every view of every part of a block."""
 
 
 def _bound(value: Any, whole_numbers: bool) -> Any:

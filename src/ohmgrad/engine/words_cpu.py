@@ -140,6 +140,16 @@ def popcount(context: Any, value: Any) -> Any:
 
 
 @intrinsic
+def lowest_one(context: Any, value: Any) -> Any:
+    """Number of zeros below the lowest one of an unsigned 32-bit number, which is not 0."""
+
+    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint32(types.uint32), build
+
+
+@intrinsic
 def round_even(context: Any, value: Any) -> Any:
     """The nearest whole number, halves to the even one."""
 
