@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from ohmgrad.engine.array import PulseCounts
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.implementation import choose
+from ohmgrad.engine.kept import Kept
 from ohmgrad.engine.management import check_io, new_average
 from ohmgrad.engine.mvm import mvm
 from ohmgrad.engine.noise import next_numbers
@@ -101,6 +102,7 @@ class AnalogTile(HostModule):
         self.backward_periphery = Periphery(backward, columns, rows, draws, Direction.BACKWARD.stream(), True)
         self._trace: list[tuple[Tensor, Tensor]] = []
         self._watch = Watch()
+        self._drawing: Kept[Draws] = Kept()
         watch_optimizers()
         self.weight = AnalogWeight(torch.zeros(site.shape, dtype=torch.float32))
         self.register_load_state_dict_post_hook(_after_load)
@@ -125,7 +127,6 @@ class AnalogTile(HostModule):
         self.check(wait=False)
         return _like(d, self._product(self._rows(d, self.out_size, "gradient"), Direction.BACKWARD))
 
-    @torch.no_grad()
     @in_single_precision
     def update(self, x: Tensor, d: Tensor) -> None:
         r"""Learn from a batch, :math:`W \leftarrow W - \lambda \sum_n d_n x_n^T` by the rule of the tile.
@@ -135,13 +136,14 @@ class AnalogTile(HostModule):
         """
         self.check(wait=False)
         x, d = self._with_bias(self._rows(x, self.in_size, "input")), self._rows(d, self.out_size, "gradient")
-        if x.shape[0] != d.shape[0]:
-            raise TileError(f"{self.label}: {len(x)} inputs but {len(d)} gradients. Give one gradient for each input.")
+        count = x.shape[0]
+        if count != d.shape[0]:
+            raise TileError(f"{self.label}: {count} inputs but {len(d)} gradients. Give one gradient for each input.")
         if self._notices_late(x):
             sound = self._watch.note(input=x, gradient=d)
             x, d = torch.where(sound, x, 0.0), torch.where(sound, d, 0.0)
         rate = self.get_learning_rate()
-        if x.shape[0] and rate > 0.0:
+        if count and rate > 0.0:
             rule: Rule = self._modules["rule"]  # type: ignore[assignment]
             rule.update(x, d, rate, self.rpu_config.update, self._draws(x.device))
             self._show()
@@ -373,7 +375,8 @@ class AnalogTile(HostModule):
 
     def _draws(self, where: torch.device | None = None) -> Draws:
         where = self._shown.device if where is None else where
-        return Draws(int(self.known("seed")), choose(self.rpu_config.runtime.implementation, where))
+        seed, asked = int(self.known("seed")), self.rpu_config.runtime.implementation
+        return self._drawing.of((seed, asked, where), lambda: Draws(seed, choose(asked, where)))
 
     def _vector_cell(self) -> VectorArray | None:
         """The array whose devices take turns, if there is one."""
@@ -383,10 +386,10 @@ class AnalogTile(HostModule):
     def _show(self) -> None:
         """Let the visible weight be what the rule says it is."""
         rule: Rule = self._modules["rule"]  # type: ignore[assignment]
-        weights = rule.visible()
-        if weights.is_meta != self._shown.is_meta:  # a parameter cannot change into one without memory, nor back
-            self.weight = AnalogWeight(weights, self.weight.requires_grad)
-        self._shown.show(weights, self)
+        weights, shown = rule.visible(), self._shown
+        if weights.is_meta != shown.is_meta:  # a parameter cannot change into one without memory, nor back
+            self.weight = shown = AnalogWeight(weights, shown.requires_grad)
+        shown.show(weights, self)
 
     @torch.no_grad()
     def _set_periphery(self, periphery: Periphery, values: dict[str, Tensor]) -> None:
@@ -394,39 +397,40 @@ class AnalogTile(HostModule):
             self._finite(torch.as_tensor(value), f"parameter {name!r}")
         periphery.set_values(values)
 
-    def _finite(self, values: Tensor, what: str, came_in: torch.dtype = torch.float32) -> None:
-        """Raise at once, if numbers that came in some type are not finite."""
+    def _finite(self, values: Tensor, what: str) -> None:
+        """Raise at once, if numbers are not finite."""
         if not values.is_meta and not all_finite(values):
-            found = complaint(what, bool(torch.isnan(values).any()), came_in)
-            raise TileError(f"{self.label}: {found}. Look for its cause before this layer.")
+            self._refuse(values, what, torch.float32)
+
+    def _refuse(self, values: Tensor, what: str, came_in: torch.dtype) -> NoReturn:
+        """Raise the error about numbers that are not finite, which came in some type."""
+        found = complaint(what, bool(torch.isnan(values).any()), came_in)
+        raise TileError(f"{self.label}: {found}. Look for its cause before this layer.")
 
     def _notices_late(self, values: Tensor) -> bool:
         """Whether nothing waits to know if numbers are finite: they are on a GPU, or treated as if they were."""
         return not values.is_cpu or self.rpu_config.runtime.implementation == "gpu"
 
     def _rows(self, values: Tensor, width: int, what: str) -> Tensor:
-        """Checked ``[n, width]`` float32; where numbers that are not finite are noticed late, they may be in it."""
+        """Checked ``[n, width]`` float32 without gradients; what is noticed late, if not finite, may be in it."""
         if type(values) is not Tensor and not isinstance(values, Tensor):  # the first is fast
             raise TileError(f"{self.label}: the {what} is a {type(values).__name__}. Give a tensor.")
-        if values.shape[-1:] != (width,):
-            raise TileError(
-                f"{self.label}: the {what} has shape {tuple(values.shape)}; its last dimension must be {width}."
-            )
-        kind = values.dtype
+        shape, kind, shown = values.shape, values.dtype, self._shown
+        if not shape or shape[-1] != width:
+            raise TileError(f"{self.label}: the {what} has shape {tuple(shape)}; its last dimension must be {width}.")
         if kind is not torch.float32 and not kind.is_floating_point:
-            raise TileError(f"{self.label}: the {what} is of type {values.dtype}. Give floating-point numbers.")
-        if not (values.is_cpu and self._shown.is_cpu) and values.device != self._shown.device:
+            raise TileError(f"{self.label}: the {what} is of type {kind}. Give floating-point numbers.")
+        if not (values.is_cpu and shown.is_cpu) and values.device != shown.device:
             raise TileError(
-                f"{self.label}: the {what} is on {values.device}, the cells are on {self.weight.device}."
-                " Move one of them."
+                f"{self.label}: the {what} is on {values.device}, the cells are on {shown.device}. Move one of them."
             )
         rows = values.detach() if values.requires_grad else values
-        rows = rows if rows.ndim == 2 else rows.reshape(-1, width)
+        rows = rows if len(shape) == 2 else rows.reshape(-1, width)
         rows = rows if kind is torch.float32 else rows.float()
         if self._notices_late(rows):
             self._watch.types[what] = kind
-        else:
-            self._finite(rows, what, kind)
+        elif not all_finite(rows):
+            self._refuse(rows, what, kind)
         return rows
 
     def _with_bias(self, rows: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from ohmgrad.cells.base import Device
 from ohmgrad.devices.ideal import ExactDevice, IdealDevice
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.drift import Drifter
+from ohmgrad.engine.kept import Filled
 from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
@@ -26,10 +27,11 @@ class PulsedSGD(SingleArrayRule):
     def __init__(self, device: Device, site: Site) -> None:
         longer = site.out_size > site.in_size  # the longer side makes the lanes of the kernel
         super().__init__(device, site.sliced(columns=longer))
+        self._rates = Filled()
 
     def update(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> None:
         """See :meth:`Rule.update`."""
-        rates = torch.full(x.shape[:1], rate, dtype=torch.float64, device=x.device)
+        rates = self._rates.of(rate, x.shape[0], torch.float64, x)
         self.array.update(Samples.of(x, d, rates), up, draws)
 
 

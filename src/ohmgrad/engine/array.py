@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from ohmgrad.engine.implicit import GREATEST, LEAST
 from ohmgrad.engine.kept import Kept, places_of
 from ohmgrad.engine.operations import choose_columns, fresh_noise
 from ohmgrad.engine.plan import Lines
-from ohmgrad.engine.replay import Cells, Events, bind_law, replay
+from ohmgrad.engine.replay import Cells, Events, bind_law, compiled, replay
 from ohmgrad.engine.samples import Plan
 from ohmgrad.engine.site import Site
 
@@ -102,29 +102,32 @@ class CellArray(CellParameters):
         """See :meth:`Array.replay`."""
         if events.numbers is not None:
             events = replace(events, values=self._reset_values_of(events, draws))
-        if isinstance(plan, ExactUpdates):
+        if type(plan) is ExactUpdates:  # to ask if it is an instance of an abstract class is slow
             read = replay_exactly(self, plan, events, draws)
         else:
-            assert isinstance(plan, Lines)
-            read = self._replay_pulses(plan, events, draws)
+            read = self._replay_pulses(cast(Lines, plan), events, draws)
         if events.numbers is not None:
             wear = events.resets[:, None].expand_as(read).to(self.resets.dtype)
             self.by_slice(self.resets).index_add_(0, events.slices, wear)
         return read
 
     def _replay_pulses(self, lines: Lines, events: Events, draws: Draws) -> Tensor:
-        slices, lanes = (lines.x, lines.d) if self.columns_are_slices else (lines.d, lines.x)
         cells = self._seen_by(draws)
         if lines.words_per_sample > 1:
             events = replace(events, words=events.words * lines.words_per_sample)
+        on_processor = draws.implementation == "cpu"
+        x, d = lines.arrays() if on_processor else (lines.x, lines.d)
+        slices, lanes = (x, d) if self.columns_are_slices else (d, x)
+        if on_processor:
+            return compiled().replay(cells, slices, lanes, lines.skips(), events, draws)
         return replay(cells, slices.t(), lanes, lines.skips(), events, draws)
 
     def _seen_by(self, draws: Draws) -> Cells:
         """The cells as a replay sees them: compiled for the processor, the same object as long as nothing changes."""
-        noises = self.device_config.is_noisy, self.device_config.write_noise
+        device, tensors = self.device_config, self._buffers  # a dictionary is faster than an attribute of a module
+        noises = device.is_noisy, device.write_noise
         if draws.implementation != "cpu":
             return self._laid_out_for(draws, *noises)
-        tensors = self._buffers  # a dictionary is faster than an attribute of a module
         places, origin = places_of([tensors[name] for name in self.kernel_buffers]), tensors["cells_origin"]
         key = noises, places, None if origin is None else int(origin[0])
         return self._kept.of(key, lambda: self._laid_out_for(draws, *noises))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ctypes import c_int64
 from typing import Any
 
 import torch
@@ -23,13 +24,15 @@ def value_of(counter: Tensor, asks: bool) -> Count:
 
 
 def move_on(counter: Tensor, count: Count, asks: bool) -> Count:
-    """What a counter says now, see :func:`value_of`, before it moves on by ``count``."""
-    first = value_of(counter, asks)
-    if isinstance(first, int):
-        counter.fill_(first + count)  # faster than to add
-    else:
-        counter.add_(count)
-    return first
+    """What a counter (int64, without dimensions) says now, see :func:`value_of`, before it moves on by ``count``."""
+    if asks and isinstance(count, int) and counter.is_cpu and counter.dtype is torch.int64:
+        number = c_int64.from_address(counter.data_ptr())  # where it is, which takes a third of what torch takes
+        first = number.value
+        number.value = first + count
+        return first
+    before = value_of(counter, asks)
+    counter.add_(count)
+    return before
 
 
 def last_of(values: Tensor, count: Count, before: Tensor) -> Tensor:

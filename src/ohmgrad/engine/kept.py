@@ -59,6 +59,7 @@ class Filled:
         return self.of(number, count, dtype, like)
 
 
-def places_of(tensors: Iterable[Tensor | None]) -> list[tuple[int, tuple[int, ...]] | None]:
+def places_of(tensors: Iterable[Tensor | None]) -> list[object]:
     """Where tensors lie in memory, and how: as long as that is the same, kept views of them show the same numbers."""
-    return [None if tensor is None else (tensor.data_ptr(), tensor.stride()) for tensor in tensors]
+    present = [tensor for tensor in tensors if tensor is not None]
+    return [*map(Tensor.data_ptr, present), *map(Tensor.stride, present)]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.host import move_on
 
 
 class Use(IntEnum):
@@ -35,8 +36,7 @@ def next_numbers(counter: Tensor, count: int, draws: Draws) -> Numbers:
         numbers = counter + torch.arange(count, device=counter.device)
         counter += count
         return numbers
-    first = int(counter)
-    counter.fill_(first + count)
+    first = int(move_on(counter, count, draws.asks))
     return range(first, first + count)
 
 

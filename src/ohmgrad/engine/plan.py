@@ -9,6 +9,8 @@ factors is the number of pulses.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,12 +51,20 @@ class Lines(Plan):
     def part(self, begin: int, end: int) -> Lines:
         """See :meth:`Plan.part`."""
         rows = slice(begin * self.words_per_sample, end * self.words_per_sample)
-        return replace(self, x=self.x[rows], d=self.d[rows])
+        return self.changed(self.x[rows], self.d[rows])
 
     def only(self, chosen: Tensor) -> Lines:
         """See :meth:`Plan.only`."""
         rows = chosen.repeat_interleave(self.words_per_sample)[:, None]
-        return replace(self, x=torch.where(rows, self.x, 0), d=torch.where(rows, self.d, 0))
+        return self.changed(torch.where(rows, self.x, 0), torch.where(rows, self.d, 0))
+
+    def changed(self, x: Tensor, d: Tensor, more: int = 1) -> Lines:
+        """The same with other words, ``more`` of them in each sample."""
+        return replace(self, x=x, d=d, words_per_sample=more * self.words_per_sample)
+
+    def arrays(self) -> tuple[Any, Any]:
+        """What the lines carry as NumPy arrays, for what is compiled for the processor."""
+        return self.x.numpy(), self.d.numpy()
 
     def skips(self) -> Tensor | None:
         """For counts: how many pulses of its cells come before each word, int32 ``[words]``; for trains None."""
@@ -74,7 +84,7 @@ class Trains(Lines):
     Where ``x & d`` has k ones in its lower 31 bits, the cell gets k pulses; they lower the weight if the signs agree.
     """
 
-    def one_sided(self, raising: bool) -> Trains:
+    def one_sided(self, raising: bool) -> Lines:
         """See :meth:`Plan.one_sided`.
 
         Every word becomes two, one for the x lines of each sign, so that no cell has pulses in both.
@@ -85,8 +95,7 @@ class Trains(Lines):
             x = torch.where((self.x < 0) == x_is_negative, self.x, 0) & _SLOT_BITS
             return x, torch.where((self.d < 0) == d_is_negative, self.d, 0) | _SIGN_BIT
 
-        x, d = self._halves(half(False), half(True))
-        return replace(self, x=x, d=d, words_per_sample=2 * self.words_per_sample)
+        return self.changed(*self._halves(half(False), half(True)), more=2)
 
 
 @dataclass
@@ -105,15 +114,14 @@ class Counts(Lines):
         pulses = SLOTS * torch.arange(self.chunks, dtype=torch.int32, device=self.x.device).repeat_interleave(halves)
         return pulses.repeat(len(self))
 
-    def one_sided(self, raising: bool) -> Counts:
+    def one_sided(self, raising: bool) -> Lines:
         """See :meth:`Plan.one_sided`; every word becomes two, as for trains."""
 
         def half(x_is_negative: bool) -> tuple[Tensor, Tensor]:
             x = (-self.x if x_is_negative else self.x).clamp(min=0.0)
             return x, -(-self.d if x_is_negative ^ raising else self.d).clamp(min=0.0)
 
-        x, d = self._halves(half(False), half(True))
-        return replace(self, x=x, d=d, words_per_sample=2 * self.words_per_sample)
+        return self.changed(*self._halves(half(False), half(True)), more=2)
 
 
 def bin_width(res: float) -> float:
@@ -169,11 +177,17 @@ def plan_lines(
 ) -> Lines:
     """The lines of a batch from the start; see :func:`pulse_lengths` and :func:`make_lines`."""
     if draws.implementation == "cpu" and up.pulse_type in STOCHASTIC:
-        from ohmgrad.engine.plan_cpu import trains
-
-        return trains(samples, granularity, up, draws, array, int(first_sample))
+        return compiled().trains(samples, granularity, up, draws, array, int(first_sample))
     lengths = pulse_lengths(samples.x, samples.d, samples.rates, granularity, up, draws.implementation)
     return make_lines(samples, lengths, up, draws, array, first_sample)
+
+
+@cache
+def compiled() -> Any:
+    """The module of what is compiled for the processor."""
+    from ohmgrad.engine import plan_cpu
+
+    return plan_cpu
 
 
 def make_lines(

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ohmgrad.engine import lengths, peaks, plan
+from ohmgrad.engine import addresses_cpu, lengths, peaks, plan
 from ohmgrad.engine import trains as packing
+from ohmgrad.engine.addresses_cpu import array_at, floats
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.fingerprint import fingerprint, named
@@ -23,6 +25,35 @@ from ohmgrad.parameters.update import UpdateParameters
 _NO_FLIPS = np.zeros((0, 0), np.bool_)
 
 
+class CompiledTrains(Trains):
+    """Trains as compiled code leaves them, in NumPy arrays, and takes them: tensors are made only if asked for."""
+
+    def __init__(self, x: Any, d: Any, words_per_sample: int, batch: int, count: Tensor | None) -> None:
+        self._arrays = x, d
+        self.words_per_sample, self.batch, self.count = words_per_sample, batch, count
+
+    @property
+    def x(self) -> Tensor:  # type: ignore[override]
+        """What the columns carry."""
+        return torch.from_numpy(self._arrays[0])
+
+    @property
+    def d(self) -> Tensor:  # type: ignore[override]
+        """What the rows carry."""
+        return torch.from_numpy(self._arrays[1])
+
+    def __len__(self) -> int:
+        return len(self._arrays[0]) // self.words_per_sample
+
+    def changed(self, x: Tensor, d: Tensor, more: int = 1) -> Trains:
+        """See :meth:`Lines.changed`."""
+        return Trains(x, d, more * self.words_per_sample, self.batch, self.count)
+
+    def arrays(self) -> tuple[Any, Any]:
+        """See :meth:`Lines.arrays`."""
+        return self._arrays
+
+
 def trains(
     samples: Samples,
     granularity: float,
@@ -33,10 +64,10 @@ def trains(
 ) -> Trains:
     """See :func:`ohmgrad.engine.plan.plan_lines`."""
     settings, longest = lengths.length_settings(granularity, up)
-    x, d = samples.x.contiguous(), samples.d.contiguous()
+    x, d, rates = samples.x.contiguous(), samples.d.contiguous(), samples.rates.contiguous()
     words = known_words(longest, draws)
     if words == 0:
-        words = words_of(lengths.pulse_lengths(x, d, samples.rates, granularity, up, "cpu").bl)
+        words = words_of(lengths.pulse_lengths(x, d, rates, granularity, up, "cpu").bl)
     n, columns = x.shape
     rows = d.shape[1]
     of_x, of_d = np.empty((n * words, columns), np.int32), np.empty((n * words, rows), np.int32)
@@ -46,9 +77,9 @@ def trains(
         packing.NANOSECONDS * n * words * (rows + columns),
         of_x,
         of_d,
-        x.numpy(),
-        d.numpy(),
-        samples.rates.contiguous().numpy(),
+        x.data_ptr(),
+        d.data_ptr(),
+        rates.data_ptr(),
         _NO_FLIPS if samples.x_signs is None else samples.x_signs.contiguous().numpy(),
         _NO_FLIPS if samples.d_signs is None else samples.d_signs.contiguous().numpy(),
         settings,
@@ -59,7 +90,7 @@ def trains(
         array,
         draws.key,
     )
-    return Trains(torch.from_numpy(of_x), torch.from_numpy(of_d), words, samples.batch, samples.count)
+    return CompiledTrains(of_x, of_d, words, samples.batch, samples.count)
 
 
 @cache
@@ -72,7 +103,7 @@ def _compiled() -> Any:
     train_x, train_d, round_x, round_d = streams
     next_array = Stream.TRAIN_X.of(1) - train_x
     tag = fingerprint(lengths, peaks, packing, plan, streams, next_array)
-    u32, single = np.uint32, np.float32
+    u32, single, double = np.uint32, np.float32, np.float64
 
     def side(chances, values, scales, flips, numbers, width, at_random, rounding, k0, k1):  # type: ignore[no-untyped-def]
         """The chances of the lines of one side in all samples."""
@@ -94,6 +125,8 @@ def _compiled() -> Any:
     def fill(  # type: ignore[no-untyped-def]
         begin, end, of_x, of_d, x, d, rates, x_flips, d_flips, settings, bin_size, at_random, words, first, array, key
     ):  # fmt: skip
+        x, d = floats(x, end, of_x.shape[1]), floats(d, end, of_d.shape[1])
+        rates = array_at(rates, (end,), double)
         width, count, longer = single(bin_size), end - begin, max(x.shape[1], d.shape[1])
         k0, k1, words_of = u32(key[0]), u32(key[1]), slice(begin * words, end * words)
         bl, a, b = np.empty(count, np.int64), np.empty(count, np.float32), np.empty(count, np.float32)
@@ -110,4 +143,4 @@ def _compiled() -> Any:
             chances_of(chances, values[begin:end], scales, flips[begin:end], numbers, width, at_random, stream, k0, k1)
             pack_rows(out[words_of], chances, bl, numbers, words, u32(train + next_array * array), k0, k1)
 
-    return compile_kernel(fill, __name__, tag)
+    return compile_kernel(fill, __name__, tag, addresses_cpu)

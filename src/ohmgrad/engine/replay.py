@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -95,7 +96,7 @@ class Events:
     values: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.slices)
+        return self.slices.shape[0]  # which is faster than the length of a tensor
 
     def part(self, begin: int, end: int, chosen: Tensor) -> Events:
         """The reads that ``chosen`` (bool ``[E]``) marks in the words ``begin .. end - 1``; the others never happen."""
@@ -145,9 +146,7 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, ev
     :returns: what the events read, float32 ``[E, lanes]``.
     """
     if draws.implementation == "cpu":
-        from ohmgrad.engine.replay_cpu import replay as compiled
-
-        return compiled(cells, slices, lanes, skips, events, draws)
+        return compiled().replay(cells, slices.t().numpy(), lanes.numpy(), skips, events, draws)
     if draws.implementation == "gpu":
         from ohmgrad.engine.replay_gpu import replay as on_gpu
 
@@ -155,3 +154,11 @@ def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, ev
     from ohmgrad.engine.replay_reference import replay as reference
 
     return reference(cells, slices, lanes, skips, events, draws)
+
+
+@cache
+def compiled() -> Any:
+    """The module of what is compiled for the processor."""
+    from ohmgrad.engine import replay_cpu
+
+    return replay_cpu

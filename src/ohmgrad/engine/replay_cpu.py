@@ -9,7 +9,7 @@ threads gives the same bits.
 from __future__ import annotations
 
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,58 +39,80 @@ MOST_PACKS = 8
 """Loud packs of a slice up to which that is done."""
 
 
-def replay(cells: Cells, slices: Tensor, lanes: Tensor, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
-    """See :func:`ohmgrad.engine.replay.replay`."""
-    count, width = cells.state.shape
+def replay(cells: Cells, slices: Any, lanes: Any, skips: Tensor | None, events: Events, draws: Draws) -> Tensor:
+    """See :func:`ohmgrad.engine.replay.replay`.
+
+    :param slices: words ``[words, slices]``, and :param lanes: ``[words, lanes]``, both as NumPy arrays.
+    """
     if cells.prepared is None:
-        cells.prepared = _prepared(cells)
-    arrays, parameters, constants, source, kernels = cells.prepared
-    counted = skips is not None
-    if counted not in kernels:
-        law = cells.law
-        kernels[counted] = _kernel(law.function, law.order, len(law.cell), cells.noisy, counted, source)
-    read = np.empty((len(events), width), np.float32)
-    of_slices, of_lanes = np.ascontiguousarray(slices.numpy().T), _whole_vectors(lanes.numpy())
+        cells.prepared = _Prepared.of(cells)
+    (count, width), before, behind, kernels, quiet = cells.prepared
+    counted, words, reads = skips is not None, len(lanes), len(events)
+    kernel = kernels.get(counted)
+    if kernel is None:
+        kernel = kernels[counted] = _kernel_of(cells, counted)
+    of_slices, of_lanes = np.ascontiguousarray(slices), _whole_vectors(lanes)
     packs = unpacked(of_slices, of_lanes) if counted else pack(of_slices, of_lanes)
-    shared = (
-        *arrays,
-        parameters,
-        constants,
-        *packs,
-        np.zeros(1, np.int32) if skips is None else skips.numpy(),
-        *_in_order(events, count, lanes.shape[0], read),
-        read,
-        cells.apparent is not None,
-        np.float32(cells.write_noise),
-        cells.columns_are_slices,
-        cells.pulse_stream,
-        cells.write_stream,
-        *draws.key,
-    )
-    share(kernels[counted], count, count * width * lanes.shape[0], *shared)
-    return torch.from_numpy(read)
+    in_order = _in_order(events, count, words, width) if reads else quiet
+    skipped = _NO_SKIPS if skips is None else skips.numpy()
+    share(kernel, count, count * width * words, *before, *packs, skipped, *in_order, *behind, *draws.key)
+    return torch.from_numpy(in_order[-1])
 
 
-def _prepared(cells: Cells) -> tuple[Any, ...]:
-    """What the kernel sees of the cells, as long as their tensors are where they are; and a place for its kernels."""
-    source, parameters = source_of(cells)
-    apparent = cells.apparent if cells.apparent is not None else cells.state
-    arrays = tuple(tensor.numpy() for tensor in (cells.state, apparent, cells.pulses, cells.raised))
-    constants = tuple(
-        np.array(value, np.float32) if isinstance(value, tuple) else np.float32(value) for value in cells.law.constants
-    )
-    return arrays, parameters, constants, source, {}
+_NO_SKIPS = np.zeros(1, np.int32)
 
 
-def _in_order(events: Events, count: int, words: int, read: Any) -> tuple[Any, ...]:
-    """The events of each slice in turn: where they begin, after how many words, which, and their resets."""
-    if len(read) == 0:
-        nothing = np.zeros(0, np.int64)
-        return np.zeros(count + 1, np.int64), nothing, nothing, np.zeros(0, np.bool_), read
+class _Prepared(NamedTuple):
+    """What a replay makes of cells, as long as their tensors are where they are."""
+
+    shape: tuple[int, int]
+    before: tuple[Any, ...]
+    """What the kernel is given before what differs from replay to replay;"""
+    behind: tuple[Any, ...]
+    """and behind it."""
+    kernels: dict[bool, Any]
+    """For trains and for counts, when they have been needed."""
+    quiet: tuple[Any, ...]
+    """No events, see :func:`_in_order`."""
+
+    @staticmethod
+    def of(cells: Cells) -> _Prepared:
+        """Those of some cells."""
+        count, width = cells.state.shape
+        apparent = cells.apparent if cells.apparent is not None else cells.state
+        arrays = (tensor.numpy() for tensor in (cells.state, apparent, cells.pulses, cells.raised))
+        constants = tuple(
+            np.array(value, np.float32) if isinstance(value, tuple) else np.float32(value)
+            for value in cells.law.constants
+        )
+        behind = cells.apparent is not None, np.float32(cells.write_noise), cells.columns_are_slices
+        nothing, read = np.zeros(0, np.int64), np.empty((0, width), np.float32)
+        quiet = np.zeros(count + 1, np.int64), nothing, nothing, np.zeros(0, np.bool_), read, read
+        return _Prepared(
+            (count, width),
+            (*arrays, source_of(cells)[1], constants),
+            (*behind, cells.pulse_stream, cells.write_stream),
+            {},
+            quiet,
+        )
+
+
+def _kernel_of(cells: Cells, counted: bool) -> Any:
+    """The kernel for some cells."""
+    law, (source, _) = cells.law, source_of(cells)
+    return _kernel(law.function, law.order, len(law.cell), cells.noisy, counted, source)
+
+
+def _in_order(events: Events, count: int, words: int, width: int) -> tuple[Any, ...]:
+    """The events of each slice in turn: where they begin, after how many words, which, their resets and values.
+
+    The last is room for what they read.
+    """
+    read = np.empty((len(events), width), np.float32)
     starts, (after, order) = np.zeros(count + 1, np.int64), np.empty((2, len(events)), np.int64)
     _sort()(starts, after, order, events.slices.numpy(), events.words.numpy(), words)
     values = read if events.values is None else events.values.contiguous().numpy()
-    return starts, after, order, events.resets.numpy(), values
+    return starts, after, order, events.resets.numpy(), values, read
 
 
 @cache
