@@ -32,7 +32,7 @@ from ohmgrad.engine.kept import Kept
 from ohmgrad.engine.management import check_io, new_average
 from ohmgrad.engine.mvm import mvm
 from ohmgrad.engine.noise import next_numbers
-from ohmgrad.engine.peaks import all_finite
+from ohmgrad.engine.peaks import all_finite, any_holds
 from ohmgrad.engine.periphery import Direction, Periphery, is_ideal
 from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.engine.site import Site
@@ -117,7 +117,10 @@ class AnalogTile(HostModule):
 
         :raises TileError: on a wrong width or a number that is not finite.
         """
-        return _AnalogProduct.apply(cast_for_region(x) if isinstance(x, Tensor) else x, self._shown, self)
+        x = cast_for_region(x) if isinstance(x, Tensor) else x
+        if not torch.is_grad_enabled():
+            return self._forward_product(x, marks_clipped=False)[0]
+        return _AnalogProduct.apply(x, self._shown, self)
 
     def backward(self, d: Tensor) -> Tensor:
         r"""The analog product :math:`W^T d`, ``[..., out]`` to ``[..., in]``.
@@ -187,8 +190,7 @@ class AnalogTile(HostModule):
 
         They stay in the type they have: half precision takes half the memory.
         """
-        dense = torch.contiguous_format
-        self._trace.append((x.clone(memory_format=dense), d.clone(memory_format=dense)))
+        self._trace.append((_dense_copy(x), _dense_copy(d)))
 
     def forget(self) -> None:
         """Drop what was kept since the last step."""
@@ -469,7 +471,7 @@ class AnalogTile(HostModule):
         if marks_clipped and not is_ideal(self.rpu_config.forward):
             clipped = torch.zeros(rows.shape[0], self.out_size, dtype=torch.bool, device=x.device)
         y = self._product(rows, Direction.FORWARD, clipped)
-        if clipped is not None and (self._notices_late(rows) or clipped.any()):
+        if clipped is not None and (self._notices_late(rows) or any_holds(clipped)):
             return _like(x, y), clipped.reshape(*x.shape[:-1], self.out_size)
         return _like(x, y), None
 
@@ -523,6 +525,11 @@ def _moved(tensor: Tensor, where: torch.device) -> Tensor:
     return torch.empty_like(tensor, device=where) if tensor.is_meta else tensor.to(where)
 
 
+def _dense_copy(values: Tensor) -> Tensor:
+    """A contiguous copy."""
+    return values.clone() if values.is_contiguous() else values.clone(memory_format=torch.contiguous_format)
+
+
 def _copies(values: OrderedDict[str, Tensor]) -> OrderedDict[str, Tensor]:
     return OrderedDict((name, value.detach().cpu().clone()) for name, value in values.items())
 
@@ -558,19 +565,33 @@ class _AnalogProduct(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
-        x, clipped = ctx.saved_tensors
-        tile: AnalogTile = ctx.tile
-        rows = tile._rows(gradient, tile.out_size, "gradient")  # before anything is remembered
-        if ctx.needs_input_grad[1]:
-            tile.remember(x.reshape(-1, tile.in_size), gradient.reshape(-1, tile.out_size))
-        if not ctx.needs_input_grad[0]:
-            return None, None, None
-        tile.check(wait=False)
-        if clipped is not None:  # what was clipped does not depend on the input
-            rows = rows.masked_fill(clipped.reshape(rows.shape), 0.0)
-        return _like(gradient, tile._product(rows, Direction.BACKWARD)), None, None
+        # What refuses a second derivative takes its time, also where no graph is made.
+        return (_refusing_second if torch.is_grad_enabled() else _gradients)(ctx, gradient)
+
+
+def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
+    """What :class:`_AnalogProduct` gives back."""
+    x, clipped = ctx.saved_tensors
+    tile: AnalogTile = ctx.tile
+    of_input, of_weight, _ = ctx.needs_input_grad
+    rows = tile._rows(gradient, tile.out_size, "gradient")  # before anything is remembered
+    if of_weight:
+        tile.remember(_flat(x), _flat(gradient))
+    if not of_input:
+        return None, None, None
+    tile.check(wait=False)
+    if clipped is not None:  # what was clipped does not depend on the input
+        rows = rows.masked_fill(clipped.reshape(rows.shape), 0.0)
+    return _like(gradient, tile._product(rows, Direction.BACKWARD)), None, None
+
+
+_refusing_second = once_differentiable(_gradients)
+
+
+def _flat(values: Tensor) -> Tensor:
+    """Values ``[..., width]`` as ``[n, width]``."""
+    return values if values.ndim == 2 else values.reshape(-1, values.shape[-1])
 
 
 def _like(values: Tensor, rows: Tensor) -> Tensor:

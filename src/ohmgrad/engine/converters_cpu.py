@@ -44,17 +44,15 @@ def _to_lines(
     x: Tensor, ends: Tensor, array: Array, source: Source, limit: float, out_scale: float, silent: float
 ) -> Tensor:
     """``ends`` are filled if a ``limit`` is given, the greatest scale."""
-    x, ends, c, numbers = x.contiguous(), ends.contiguous(), array.settings.single, _dense(source.numbers)
+    x, ends, settings, numbers = x.contiguous(), ends.contiguous(), array.settings, _dense(source.numbers)
     n, width = x.shape
-    by_chance = True if array.io.inp_sto_round and c.inp_per_unit is not None else None
     u = x.new_empty(n, width)
     share(
         _lines(),
         n,
-        n * width * (NANOSECONDS + RANDOM * (c.inp_noise is not None) + RANDOM * (by_chance is not None)),
+        n * width * (NANOSECONDS + RANDOM * settings.input_draws),
         *(u.data_ptr(), x.data_ptr(), n, width, ends.data_ptr(), limit, out_scale, silent, *_place(numbers)),
-        *(source.stream, source.part, *source.draws.key),
-        *(c.inp_per_unit, by_chance, c.inp_bound, c.inp_noise, c.inp_negative),
+        *(source.stream, source.part, *source.draws.key, *settings.input_converter),
     )
     return u
 
@@ -93,22 +91,22 @@ def _to_digital(
     clipped: Tensor | None,
 ) -> Tensor | None:
     """Outputs ``y`` of the currents ``given``, times a gain; None: of those that are there."""
-    c, numbers = array.settings.single, _dense(source.numbers)
+    settings, numbers = array.settings, _dense(source.numbers)
     n, width = y.shape
-    curve, factor, sigma = converters.output_circuits(array.io, array.periphery)
-    by_chance = True if array.io.out_sto_round and c.out_per_unit is not None else None
-    beyond = y.new_empty(n, dtype=torch.bool) if test and c.out_bound is not None else None
+    circuits = map(address, converters.output_circuits(array.io, array.periphery)) if settings.has_circuits else _NONE
+    beyond = np.empty(n, np.bool_) if test and settings.constants.out_bound is not None else None
     count = share(
         _outputs(),
         n,
-        n * width * (NANOSECONDS + RANDOM * (c.out_noise is not None) + RANDOM * (by_chance is not None)),
-        *(y.data_ptr(), address(given), gain, n, width),
-        *(address(ends), address(beyond), address(clipped), *_place(numbers)),
-        *(source.stream + (source.shift << 8), source.part, *source.draws.key),
-        *(address(curve), address(factor), address(sigma), c.out_negative, c.out_noise),
-        *(c.out_per_unit, by_chance, c.out_bound, array.io.bm_test_negative_bound),
+        n * width * (NANOSECONDS + RANDOM * settings.output_draws),
+        *(y.data_ptr(), address(given), gain, n, width, address(ends), beyond, address(clipped), *_place(numbers)),
+        *(source.stream + (source.shift << 8), source.part, *source.draws.key, *circuits, *settings.output_converter),
     )
-    return beyond if count else None
+    return torch.from_numpy(beyond) if count else None
+
+
+_NONE = None, None, None
+"""Outputs without circuits of their own."""
 
 
 def _dense(numbers: Numbers) -> Numbers:
@@ -187,7 +185,7 @@ def _outputs() -> Any:
         curve, factor, sigma, negative, strength, per_unit, by_chance, bound, both,
     ):  # fmt: skip
         y, currents, gains = floats(out, n, width), floats(given, n, width), floats(ends, 2, n)
-        tested, marks = truths(beyond, n, 1), truths(clipped, n, width)
+        marks = truths(clipped, n, width)
         curves, factors, sigmas = row_at(curve, width), row_at(factor, 1), row_at(sigma, width)
         noise, chance = room(width, strength), room(width, by_chance)
         last, k0, k1 = u32(part), u32(key0), u32(key1)
@@ -213,7 +211,7 @@ def _outputs() -> Any:
                     value *= gains[1, r]
                 y[r, j] = value
             if beyond is not None:
-                tested[r, 0] = some
+                beyond[r] = some
                 count += some
         return count
 

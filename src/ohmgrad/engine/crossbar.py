@@ -34,7 +34,7 @@ class Crossbar(NamedTuple):
         weights = self.weights.abs() if magnitudes else self.weights
         if self.slices is not None:
             return v * weights
-        return multiply(v, weights.t())
+        return multiply(v, weights)
 
     def distance(self) -> Tensor:
         """How much of the wire's drop meets the lines."""

@@ -7,21 +7,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 
-def multiply(a: Tensor, b: Tensor) -> Tensor:
-    """The matrix product of float32, even where torch may take TF32 or bfloat16 in its place.
+def multiply(v: Tensor, weights: Tensor) -> Tensor:
+    r"""The matrix product :math:`v W^T` of float32, even where torch may take TF32 or bfloat16 in its place.
 
     ``torch.set_float32_matmul_precision("high")``, a wish for faster training, would otherwise change what the circuits
     do, silently and differently on each device. The setting is put back as it was.
     """
-    library, name, full = _setting("cuda" if a.is_cuda else "cpu")
+    library, name, full = _setting("cuda" if v.is_cuda else "cpu")
     before = getattr(library, name, full)
     if before in (full, "none"):  # as most often
-        return torch.mm(a, b)
+        return linear(v, weights)
     setattr(library, name, full)
     try:
-        return torch.mm(a, b)
+        return linear(v, weights)
     finally:
         setattr(library, name, before)
 

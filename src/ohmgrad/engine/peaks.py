@@ -36,6 +36,11 @@ def all_finite(values: Tensor) -> bool:
     return bool(_is_finite()(values.data_ptr(), values.numel()))
 
 
+def any_holds(marks: Tensor) -> bool:
+    """Whether any of contiguous truth values holds."""
+    return bool(_any()(marks.data_ptr(), marks.numel())) if marks.is_cpu else bool(marks.any())
+
+
 @cache
 def row_peak() -> Any:
     """The compiled form for one row, which is at least 0; NaN if there is one."""
@@ -73,3 +78,18 @@ def _is_finite() -> Any:
         return peak(row_at(place, count)) < np.float32(np.inf)
 
     return compile_kernel(is_finite, __name__, addresses_cpu)
+
+
+@cache
+def _any() -> Any:
+    from ohmgrad.engine import addresses_cpu
+
+    truths = addresses_cpu.truths
+
+    def any_of(place, count):  # type: ignore[no-untyped-def]
+        found = False
+        for mark in truths(place, 1, count)[0]:
+            found |= mark
+        return found
+
+    return compile_kernel(any_of, __name__, addresses_cpu)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,15 @@ class Settings(NamedTuple):
     """Of :class:`IOParameters` and a number of input lines."""
 
     constants: Constants
-    single: Constants
-    """The same in single precision, for compiled kernels."""
+    input_converter: tuple[Any, ...]
+    """What the compiled converter of the inputs takes of them, in single precision,"""
+    input_draws: int
+    """and how many random numbers it needs for each input."""
+    output_converter: tuple[Any, ...]
+    output_draws: int
+    """The same for the outputs."""
+    has_circuits: bool
+    """Whether the outputs have circuits of their own, see :func:`ohmgrad.engine.converters.output_circuits`."""
     is_plain: bool
     """Whether the array gives the product and nothing else."""
     is_uneven: bool
@@ -36,7 +43,23 @@ class Settings(NamedTuple):
             is_uneven = io.w_read_asymmetry_dtod > 0.0 and io.mv_type is not AnalogMVType.ONE_PASS
             c = Constants.of(io, lines)
             single = Constants(*(None if value is None else np.float32(value) for value in c))  # type: ignore[arg-type]
-            is_plain = c.ir_drop is None and c.w_min is None and c.w_noise is None
-            return Settings(c, single, is_plain, is_uneven, repeats(io), starts_worst_case(io))
+            inputs = True if io.inp_sto_round and c.inp_per_unit is not None else None
+            outputs = True if io.out_sto_round and c.out_per_unit is not None else None
+            circuits = io.out_nonlinearity, io.slope_calibration, io.out_noise_std
+            return Settings(
+                constants=c,
+                input_converter=(single.inp_per_unit, inputs, single.inp_bound, single.inp_noise, single.inp_negative),
+                input_draws=(inputs is not None) + (c.inp_noise is not None),
+                output_converter=(
+                    *(single.out_negative, single.out_noise, single.out_per_unit),
+                    *(outputs, single.out_bound, io.bm_test_negative_bound),
+                ),
+                output_draws=(outputs is not None) + (c.out_noise is not None),
+                has_circuits=any(strength > 0.0 for strength in circuits),
+                is_plain=c.ir_drop is None and c.w_min is None and c.w_noise is None,
+                is_uneven=is_uneven,
+                tries=repeats(io),
+                restarts=starts_worst_case(io),
+            )
 
         return work_out() if periphery is None else periphery.settings.of((lines, *vars(io).values()), work_out)
