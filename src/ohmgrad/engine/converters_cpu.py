@@ -18,8 +18,12 @@ from ohmgrad.engine.constants import Constants
 from ohmgrad.engine.crossbar import Array
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.kernel_cache import compile_kernel
+from ohmgrad.engine.matmul import multiply
 from ohmgrad.engine.noise import Numbers, Source, Use
+from ohmgrad.engine.periphery import Periphery
+from ohmgrad.engine.settings import Settings
 from ohmgrad.engine.threads import share
+from ohmgrad.parameters.io import IOParameters
 
 INPUT_ROUNDING, INPUT_NOISE, OUTPUT_NOISE, OUTPUT_ROUNDING = (
     use << 8 for use in (Use.INPUT_ROUNDING, Use.INPUT_NOISE, Use.OUTPUT_NOISE, Use.OUTPUT_ROUNDING)
@@ -28,31 +32,56 @@ NANOSECONDS, RANDOM = 0.5, 1.0
 """About what one element takes, and what every random number for it adds."""
 
 
+def usual_product(
+    weight: Tensor,
+    x: Tensor,
+    io: IOParameters,
+    settings: Settings,
+    periphery: Periphery | None,
+    source: Source,
+    silent: float,
+    test: bool,
+    clipped: Tensor | None,
+) -> tuple[Tensor, Tensor | None, Any]:
+    """A product that :attr:`Settings.is_usual`: the outputs, see :func:`to_digital`, and what :func:`to_lines` takes.
+
+    :returns: outputs, which vectors have any beyond a bound, and ``ends``, here a NumPy array.
+    """
+    ends = np.empty((2, x.shape[0], 1), np.float32)
+    y = multiply(_to_lines(x, ends, settings, source, _limit(io), io.out_scale, silent), weight)
+    return y, _to_digital(y, None, None, ends, io, settings, periphery, source, test, clipped), ends
+
+
 def managed_lines(x: Tensor, array: Array, source: Source, silent: float) -> tuple[Tensor, Tensor]:
     """Noise management by the largest input, and the input converter: ``u`` and ``ends``, see :func:`to_lines`."""
-    ends = x.new_empty(2, x.shape[0], 1)
-    limit = array.io.nm_thres
-    return _to_lines(x, ends, array, source, limit if limit > 0.0 else math.inf, array.io.out_scale, silent), ends
+    ends, io = np.empty((2, x.shape[0], 1), np.float32), array.io
+    return _to_lines(x, ends, array.settings, source, _limit(io), io.out_scale, silent), torch.from_numpy(ends)
+
+
+def _limit(io: IOParameters) -> float:
+    """The greatest scale of noise management."""
+    return io.nm_thres if io.nm_thres > 0.0 else math.inf
 
 
 def to_lines(x: Tensor, ends: Tensor, array: Array, source: Source) -> Tensor:
     """See :func:`ohmgrad.engine.converters.to_lines`."""
-    return _to_lines(x, ends, array, source, 0.0, 0.0, 0.0)
+    return _to_lines(x, ends.contiguous().numpy(), array.settings, source, 0.0, 0.0, 0.0)
 
 
 def _to_lines(
-    x: Tensor, ends: Tensor, array: Array, source: Source, limit: float, out_scale: float, silent: float
+    x: Tensor, ends: Any, settings: Settings, source: Source, limit: float, out_scale: float, silent: float
 ) -> Tensor:
     """``ends`` are filled if a ``limit`` is given, the greatest scale."""
-    x, ends, settings, numbers = x.contiguous(), ends.contiguous(), array.settings, _dense(source.numbers)
+    draws, stream, numbers, part, _ = source
+    x, numbers = x.contiguous(), _dense(numbers)
     n, width = x.shape
     u = x.new_empty(n, width)
     share(
         _lines(),
         n,
         n * width * (NANOSECONDS + RANDOM * settings.input_draws),
-        *(u.data_ptr(), x.data_ptr(), n, width, ends.data_ptr(), limit, out_scale, silent, *_place(numbers)),
-        *(source.stream, source.part, *source.draws.key, *settings.input_converter),
+        *(u.data_ptr(), x.data_ptr(), n, width, ends, limit, out_scale, silent, *_place(numbers)),
+        *(stream, part, *draws.key, *settings.input_converter),
     )
     return u
 
@@ -68,15 +97,16 @@ def to_digital(
     y: Tensor, ends: Tensor | None, array: Array, source: Source, test: bool, clipped: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """See :func:`ohmgrad.engine.converters.to_digital`."""
-    y = y.contiguous()
-    return y, _to_digital(y, None, None, ends, array, source, test, clipped)
+    y, known = y.contiguous(), None if ends is None else ends.contiguous().numpy()
+    return y, _to_digital(y, None, None, known, array.io, array.settings, array.periphery, source, test, clipped)
 
 
 def read(stored: Tensor, array: Array, source: Source) -> Tensor:
     """What the output circuits make of one line in each vector that carries a 1, and meets the weights ``stored``."""
     stored = stored.contiguous()
     y = torch.empty_like(stored)
-    _to_digital(y, stored, carried(array.constants), None, array, source, False, None)
+    gain, (_, _, *array_of) = carried(array.constants), array
+    _to_digital(y, stored, gain, None, *array_of, source, False, None)
     return y
 
 
@@ -84,23 +114,25 @@ def _to_digital(
     y: Tensor,
     given: Tensor | None,
     gain: float | None,
-    ends: Tensor | None,
-    array: Array,
+    ends: Any,
+    io: IOParameters,
+    settings: Settings,
+    periphery: Periphery | None,
     source: Source,
     test: bool,
     clipped: Tensor | None,
 ) -> Tensor | None:
     """Outputs ``y`` of the currents ``given``, times a gain; None: of those that are there."""
-    settings, numbers = array.settings, _dense(source.numbers)
-    n, width = y.shape
-    circuits = map(address, converters.output_circuits(array.io, array.periphery)) if settings.has_circuits else _NONE
+    draws, stream, numbers, part, shift = source
+    numbers, (n, width) = _dense(numbers), y.shape
+    circuits = map(address, converters.output_circuits(io, periphery)) if settings.has_circuits else _NONE
     beyond = np.empty(n, np.bool_) if test and settings.constants.out_bound is not None else None
     count = share(
         _outputs(),
         n,
         n * width * (NANOSECONDS + RANDOM * settings.output_draws),
-        *(y.data_ptr(), address(given), gain, n, width, address(ends), beyond, address(clipped), *_place(numbers)),
-        *(source.stream + (source.shift << 8), source.part, *source.draws.key, *circuits, *settings.output_converter),
+        *(y.data_ptr(), address(given), gain, n, width, ends, beyond, address(clipped), *_place(numbers)),
+        *(stream + (shift << 8), part, *draws.key, *circuits, *settings.output_converter),
     )
     return torch.from_numpy(beyond) if count else None
 
@@ -158,13 +190,13 @@ def _lines() -> Any:
         begin, end, out, x, n, width, ends, limit, out_scale, silent, numbers, first, stream, part, key0, key1,
         per_unit, by_chance, bound, strength, negative,
     ):  # fmt: skip
-        u, v, s = floats(out, n, width), floats(x, n, width), floats(ends, 2, n)
+        u, v = floats(out, n, width), floats(x, n, width)
         noise, chance = room(width, strength), room(width, by_chance)
         last, k0, k1 = u32(part), u32(key0), u32(key1)
         for r in range(begin, end):
             if limit > 0.0:
-                s[0, r], s[1, r] = factors(min(peak(v[r]), f32(limit)), f32(out_scale), f32(silent))
-            number, scale = number_at(numbers, first, r), s[0, r]
+                ends[0, r, 0], ends[1, r, 0] = factors(min(peak(v[r]), f32(limit)), f32(out_scale), f32(silent))
+            number, scale = number_at(numbers, first, r), ends[0, r, 0]
             uniform_row(chance, u32(stream + INPUT_ROUNDING), number, last, k0, k1)
             normal_row(noise, u32(stream + INPUT_NOISE), number, last, k0, k1)
             for j in range(width):
@@ -184,7 +216,7 @@ def _outputs() -> Any:
         begin, end, out, given, gain, n, width, ends, beyond, clipped, numbers, first, stream, part, key0, key1,
         curve, factor, sigma, negative, strength, per_unit, by_chance, bound, both,
     ):  # fmt: skip
-        y, currents, gains = floats(out, n, width), floats(given, n, width), floats(ends, 2, n)
+        y, currents = floats(out, n, width), floats(given, n, width)
         marks = truths(clipped, n, width)
         curves, factors, sigmas = row_at(curve, width), row_at(factor, 1), row_at(sigma, width)
         noise, chance = room(width, strength), room(width, by_chance)
@@ -208,7 +240,7 @@ def _outputs() -> Any:
                         marks[r, j] |= exceeds(value, bound, True)
                     value = within(value, bound)
                 if ends is not None:
-                    value *= gains[1, r]
+                    value *= ends[1, r, 0]
                 y[r, j] = value
             if beyond is not None:
                 beyond[r] = some

@@ -22,6 +22,7 @@ from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.management import factors, noise_scale, worst_case_scale
 from ohmgrad.engine.noise import Numbers, Source
 from ohmgrad.engine.periphery import Periphery, is_ideal
+from ohmgrad.engine.settings import Settings
 from ohmgrad.errors import TileError
 from ohmgrad.parameters.enums import AnalogMVType, BoundManagementType, NoiseManagementType
 from ohmgrad.parameters.io import IOParameters
@@ -64,9 +65,17 @@ def mvm(
     if is_ideal(io) or x.shape[0] == 0:
         return ideal(weight, x, io)
     silent = io.out_scale if forward and io.inp_noise > 0.0 else 0.0
+    settings, source = Settings.of(io, x.shape[1], periphery), Source(draws, stream, numbers)
+    tries = settings.tries if forward else 0
+    if settings.is_usual and draws.implementation == "cpu":
+        y, beyond, ends = compiled().usual_product(
+            weight, x, io, settings, periphery, source, silent, tries > 0, clipped
+        )
+        if beyond is not None:
+            array = Array.of(Crossbar(weight, weight.shape[1]), io, periphery)
+            _repeat(array, x, y, beyond, torch.from_numpy(ends), source, tries, settings.restarts, clipped)
+        return y
     array = Array.of(Crossbar(weight, weight.shape[1]), io, periphery)
-    tries = array.settings.tries if forward else 0
-    source = Source(draws, stream, numbers)
     if draws.implementation == "gpu":
         from ohmgrad.engine import mvm_gpu
 
@@ -77,7 +86,7 @@ def mvm(
     else:
         ends = torch.stack(factors(noise_scale(x, io, average, draws.implementation), io.out_scale, silent))
         u = to_lines(x, ends, array, source)
-    return _rounds(array, x, u, ends, source, tries, array.settings.restarts, clipped)
+    return _rounds(array, x, u, ends, source, tries, settings.restarts, clipped)
 
 
 def ideal(weight: Tensor, x: Tensor, io: IOParameters) -> Tensor:
@@ -168,19 +177,34 @@ def _rounds(
     :param u: what the lines carry for ``x``; :param ends: see :func:`to_lines`.
     :param worst_case: the next round begins anew with the scale of the worst case, instead of half the input.
     """
-    io = array.io
     y, beyond = _outputs(array, u, ends, source, tries > 0, clipped)
     if beyond is not None:
-        again = beyond & (ends[1] != 0.0).squeeze(1)
-        if again.any():
-            rest = x[again]
-            if worst_case:
-                ends = torch.stack(factors(worst_case_scale(rest, io), io.out_scale, io.out_scale))
-            else:
-                ends = ends[:, again] * 2.0
-            next_source, last = source.again(again), None if clipped is None else torch.zeros_like(clipped[again])
-            u = to_lines(rest, ends, array, next_source)
-            y[again] = _rounds(array, rest, u, ends, next_source, tries - 1, False, last)
-            if clipped is not None and last is not None:
-                clipped[again] = last
+        _repeat(array, x, y, beyond, ends, source, tries, worst_case, clipped)
     return y
+
+
+def _repeat(
+    array: Array,
+    x: Tensor,
+    y: Tensor,
+    beyond: Tensor,
+    ends: Tensor,
+    source: Source,
+    tries: int,
+    worst_case: bool,
+    clipped: Tensor | None,
+) -> None:
+    """The rounds after one whose outputs ``y`` of some vectors are ``beyond`` a bound; see :func:`_rounds`."""
+    again, io = beyond & (ends[1] != 0.0).squeeze(1), array.io
+    if not again.any():
+        return
+    rest = x[again]
+    if worst_case:
+        ends = torch.stack(factors(worst_case_scale(rest, io), io.out_scale, io.out_scale))
+    else:
+        ends = ends[:, again] * 2.0
+    next_source, last = source.again(again), None if clipped is None else torch.zeros_like(clipped[again])
+    u = to_lines(rest, ends, array, next_source)
+    y[again] = _rounds(array, rest, u, ends, next_source, tries - 1, False, last)
+    if clipped is not None and last is not None:
+        clipped[again] = last

@@ -44,8 +44,9 @@ def in_single_precision(method: Callable[Concatenate[Tile, P], T]) -> Callable[C
 
     @wraps(method)
     def wrapped(tile: Tile, /, *arguments: P.args, **named: P.kwargs) -> T:
-        kind = _region(tile._shown)
-        if kind is None:
+        shown = tile._shown
+        kind = None if shown.is_cpu and not torch.is_autocast_enabled("cpu") else _region(shown)
+        if kind is None:  # as most often, and with one call less
             return method(tile, *arguments, **named)
         with torch.autocast(kind, enabled=False):
             return method(tile, *arguments, **named)

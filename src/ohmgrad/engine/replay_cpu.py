@@ -53,10 +53,10 @@ def replay(cells: Cells, slices: Any, lanes: Any, skips: Tensor | None, events: 
         kernel = kernels[counted] = _kernel_of(cells, counted)
     of_slices, of_lanes = np.ascontiguousarray(slices), _whole_vectors(lanes)
     packs = unpacked(of_slices, of_lanes) if counted else pack(of_slices, of_lanes)
-    in_order = _in_order(events, count, words, width) if reads else quiet
+    in_order, found = _in_order(events, count, words, width) if reads else quiet
     skipped = _NO_SKIPS if skips is None else skips.numpy()
     share(kernel, count, count * width * words, *before, *packs, skipped, *in_order, *behind, *draws.key)
-    return torch.from_numpy(in_order[-1])
+    return found
 
 
 _NO_SKIPS = np.zeros(1, np.int32)
@@ -87,13 +87,13 @@ class _Prepared(NamedTuple):
         )
         behind = cells.apparent is not None, np.float32(cells.write_noise), cells.columns_are_slices
         nothing, read = np.zeros(0, np.int64), np.empty((0, width), np.float32)
-        quiet = np.zeros(count + 1, np.int64), nothing, nothing, np.zeros(0, np.bool_), read, read
+        quiet = (np.zeros(count + 1, np.int64), nothing, nothing, np.zeros(0, np.bool_), read, read)
         return _Prepared(
             (count, width),
             (*arrays, source_of(cells)[1], constants),
             (*behind, cells.pulse_stream, cells.write_stream),
             {},
-            quiet,
+            (quiet, torch.from_numpy(read)),
         )
 
 
@@ -103,16 +103,16 @@ def _kernel_of(cells: Cells, counted: bool) -> Any:
     return _kernel(law.function, law.order, len(law.cell), cells.noisy, counted, source)
 
 
-def _in_order(events: Events, count: int, words: int, width: int) -> tuple[Any, ...]:
+def _in_order(events: Events, count: int, words: int, width: int) -> tuple[tuple[Any, ...], Tensor]:
     """The events of each slice in turn: where they begin, after how many words, which, their resets and values.
 
-    The last is room for what they read.
+    Behind these is room for what they read, which is also given as a tensor.
     """
     read = np.empty((len(events), width), np.float32)
     starts, (after, order) = np.zeros(count + 1, np.int64), np.empty((2, len(events)), np.int64)
     _sort()(starts, after, order, events.slices.numpy(), events.words.numpy(), words)
     values = read if events.values is None else events.values.contiguous().numpy()
-    return starts, after, order, events.resets.numpy(), values, read
+    return (starts, after, order, events.resets.numpy(), values, read), torch.from_numpy(read)
 
 
 @cache

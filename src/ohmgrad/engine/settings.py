@@ -9,7 +9,7 @@ import numpy as np
 from ohmgrad.engine.constants import Constants
 from ohmgrad.engine.management import repeats, starts_worst_case
 from ohmgrad.engine.periphery import Periphery
-from ohmgrad.parameters.enums import AnalogMVType
+from ohmgrad.parameters.enums import AnalogMVType, NoiseManagementType
 from ohmgrad.parameters.io import IOParameters
 
 
@@ -28,6 +28,8 @@ class Settings(NamedTuple):
     """Whether the outputs have circuits of their own, see :func:`ohmgrad.engine.converters.output_circuits`."""
     is_plain: bool
     """Whether the array gives the product and nothing else."""
+    is_usual: bool
+    """Whether it is read in one pass, with noise management by the largest input, and gives the product only."""
     is_uneven: bool
     """Whether negative inputs read other weights."""
     tries: int
@@ -46,6 +48,8 @@ class Settings(NamedTuple):
             inputs = True if io.inp_sto_round and c.inp_per_unit is not None else None
             outputs = True if io.out_sto_round and c.out_per_unit is not None else None
             circuits = io.out_nonlinearity, io.slope_calibration, io.out_noise_std
+            is_plain = c.ir_drop is None and c.w_min is None and c.w_noise is None
+            by_largest = io.noise_management is NoiseManagementType.ABS_MAX
             return Settings(
                 constants=c,
                 input_converter=(single.inp_per_unit, inputs, single.inp_bound, single.inp_noise, single.inp_negative),
@@ -56,7 +60,8 @@ class Settings(NamedTuple):
                 ),
                 output_draws=(outputs is not None) + (c.out_noise is not None),
                 has_circuits=any(strength > 0.0 for strength in circuits),
-                is_plain=c.ir_drop is None and c.w_min is None and c.w_noise is None,
+                is_plain=is_plain,
+                is_usual=is_plain and by_largest and io.mv_type is AnalogMVType.ONE_PASS,
                 is_uneven=is_uneven,
                 tries=repeats(io),
                 restarts=starts_worst_case(io),

@@ -56,7 +56,9 @@ class AnalogLinear(nn.Module):
         tile, bias = self._modules["tile"], self._parameters["bias"]  # the fast way
         assert tile is not None
         y: Tensor = tile(x)
-        return y if bias is None else y + bias.to(y.dtype)
+        if bias is None:
+            return y
+        return y + (bias if bias.dtype is y.dtype else bias.to(y.dtype))
 
     def extra_repr(self) -> str:
         """Sizes for ``print(model)``."""
