@@ -1,4 +1,4 @@
-"""What an array keeps for its next replay never outlives the tensors that it was made of."""
+"""What arrays and rules keep for their next update never outlives the tensors that it was made of."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from ohmgrad.configs import SingleRPUConfig, SoftBoundsDevice
+from ohmgrad.configs import DynamicTransferCompound, RPUConfig, SingleRPUConfig, SoftBoundsDevice, UnitCellRPUConfig
+from ohmgrad.engine.kept import Filled
 from ohmgrad.tile import AnalogTile
 
 
-def new_tile() -> AnalogTile:
+def plain() -> RPUConfig:
+    return SingleRPUConfig(device=SoftBoundsDevice())
+
+
+def transferred() -> RPUConfig:
+    cells = [SoftBoundsDevice(), SoftBoundsDevice()]
+    return UnitCellRPUConfig(device=DynamicTransferCompound(unit_cell_devices=cells, gamma=0.1, transfer_every=1.0))
+
+
+def new_tile(config: Callable[[], RPUConfig] = plain) -> AnalogTile:
     torch.manual_seed(0)
-    tile = AnalogTile(5, 5, SingleRPUConfig(device=SoftBoundsDevice()))
+    tile = AnalogTile(5, 5, config())
     tile.set_learning_rate(0.1)
     return tile
 
@@ -72,8 +82,11 @@ def saved(tile: AnalogTile) -> AnalogTile:
 @pytest.mark.parametrize(
     "change", [other_memory, other_layout, turned_in_place, assigned, shared, saved, copy.deepcopy, lambda t: t.cpu()]
 )
-def test_an_update_reaches_the_cells_wherever_they_have_gone(change: Callable[[AnalogTile], AnalogTile]) -> None:
-    tile, expected = new_tile(), new_tile()
+@pytest.mark.parametrize("config", [plain, transferred])
+def test_an_update_reaches_the_cells_wherever_they_have_gone(
+    change: Callable[[AnalogTile], AnalogTile], config: Callable[[], RPUConfig]
+) -> None:
+    tile, expected = new_tile(config), new_tile(config)
     for each in (tile, expected):
         train(each, 1)
     before = tile.get_weights()
@@ -103,3 +116,13 @@ def test_a_device_that_is_changed_later_is_taken_as_it_is_now() -> None:
     train(tile, 2)
     train(quiet, 2)
     assert not torch.equal(tile.get_weights(), quiet.get_weights())
+
+
+def test_a_kept_vector_that_someone_wrote_to_is_made_anew() -> None:
+    kept, like = Filled(), torch.zeros(1)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            vector = kept.of(0.5, 3, torch.float64, like)
+            assert kept.of(0.5, 3, torch.float64, like) is vector
+            vector.mul_(2.0)
+            assert torch.equal(kept.of(0.5, 3, torch.float64, like), torch.full((3,), 0.5, dtype=torch.float64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 from pydantic import Field
@@ -12,6 +13,7 @@ from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.algorithms.transfer import Transfer, TransferCompound
 from ohmgrad.devices.base import require
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.kept import Kept, places_of
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
 from ohmgrad.words import absolute, floor, maximum, minimum, where
@@ -89,14 +91,25 @@ class BufferedTransfer(Transfer):
         super().__init__(config, site)
         for name in self.buffer_names():
             self.register_buffer(name, torch.zeros_like(self.all_arrays()[0].visible()))
+        self._rows: Kept[tuple[Tensor, ...]] = Kept()
 
     def buffer_names(self) -> list[str]:
         """Names of the digital matrices ``[out, in]``, in the order of hidden parameters."""
         return [f"buffered_FP_weight_{k}" for k in range(len(self.arrays) - 1)]
 
-    def rows_of(self, name: str) -> Tensor:
-        """A digital matrix as ``[slices, lanes]`` (a view)."""
-        return self.all_arrays()[0].by_slice(self.known(name))
+    def rows_of(self, *names: str) -> tuple[Tensor, ...]:
+        """Digital matrices as ``[slices, lanes]`` (views, on the processor kept)."""
+        matrices = [self.known(name) for name in names]
+
+        def views() -> tuple[Tensor, ...]:
+            return tuple(map(self.all_arrays()[0].by_slice, matrices))
+
+        return self._rows.of(places_of(matrices), views) if matrices[0].is_cpu else views()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BufferedTransfer:
+        self._rows.forget()  # it holds the memory that the matrices may leave
+        super()._apply(fn, recurse)
+        return self
 
     def transfer_rate(self, k: int, rate: float) -> float:
         """``final_transfer_lr`` of the transfers from array k (step 4.1)."""
@@ -121,7 +134,7 @@ class BufferedTransfer(Transfer):
         buffer = self.rows_of(f"buffered_FP_weight_{k}")
         threshold = self.config.thres_scale * self.devices[k + 1].weight_granularity
         constants = (self.transfer_rate(k, rate), *self.quantiser(threshold))
-        return reads.follow(_recursion, (values,), (buffer,), constants=constants), self.write_rate(k)
+        return reads.follow(_recursion, (values,), buffer, constants=constants), self.write_rate(k)
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """As in TTv1; the digital matrices start from 0 too."""

@@ -16,6 +16,7 @@ from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.averages import running_average
 from ohmgrad.engine.draws import Draws
+from ohmgrad.engine.kept import Filled
 from ohmgrad.engine.peaks import row_peaks
 from ohmgrad.engine.site import Site
 from ohmgrad.engine.threads import serial
@@ -112,6 +113,9 @@ class ChoppedTransferCompound(BufferedTransferCompound):
         )
 
 
+_LARGEST = torch.finfo(torch.float32).max
+
+
 def _recursion(z, sign, h, kappa, buffered, threshold, most, taken, mu, forgets):  # type: ignore[no-untyped-def]
     """Steps 4.1 to 4.3 for one cell."""
     n, h = quantised(where(buffered > 0.0, h, 0.0) + kappa * sign * z, threshold, most, taken, mu, forgets)
@@ -144,6 +148,7 @@ class ChoppedTransfer(BufferedTransfer):
         self.register_counter("transfer_counter")
         for name, value in (("m_x", 0.0), ("m_d", 0.0), ("d_sparsity", 0.0), ("tmp_count_lr", 1.0)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
+        self._gains = Filled()
 
     # --- step 2 ------------------------------------------------------------------------------------------------------
 
@@ -224,23 +229,23 @@ class ChoppedTransfer(BufferedTransfer):
         buffer = _single((config.buffer_granularity or 1.0) * g_a)
         if config.auto_granularity > 0.0:
             buffer = _single(buffer * _single(config.auto_granularity / (self.slices * self.period(0, batch))))
-        alpha, largest = _single(self.transfer_rate(0, rate)), torch.finfo(torch.float32).max
+        alpha = _single(self.transfer_rate(0, rate))
         if not config.correct_gradient_magnitudes:
-            kappa = min(alpha / buffer, largest) if buffer > 0.0 else largest
-            return torch.full(positions.shape, kappa, dtype=torch.float32, device=rates.device)
+            kappa = min(alpha / buffer, _LARGEST) if buffer > 0.0 else _LARGEST
+            return self._gains.of(kappa, len(positions), torch.float32, rates)
         buffers = torch.full(positions.shape, buffer, dtype=torch.float32, device=rates.device)
         buffers = buffers * rates[positions - 1].float() * (g_c / g_a)
         # A fast rate that underflows must not make the buffer infinite.
-        return torch.full_like(buffers, alpha).div_(buffers).clamp_(max=largest)
+        return torch.full_like(buffers, alpha).div_(buffers).clamp_(max=_LARGEST)
 
     def steps(
         self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor
     ) -> tuple[Tensor, float]:
         """See :meth:`Transfer.steps`."""
         assert isinstance(signs, Chops)
-        buffer, kappa = self.rows_of(self.buffer_names()[0]), self.gain(rate, positions, rates, len(rates))
+        buffer, kappa = self.rows_of(*self.buffer_names()), self.gain(rate, positions, rates, len(rates))
         constants = (float(not self.config.no_buffer), *self.quantiser(1.0))
-        return reads.follow(_recursion, (values, signs.product), (buffer,), (kappa,), constants), self.write_rate(k)
+        return reads.follow(_recursion, (values, signs.product), buffer, (kappa,), constants), self.write_rate(k)
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """As in TTv2; choppers, averages and the sweep counter start anew."""

@@ -59,29 +59,29 @@ def chop(choppers: Choppers, reads: Reads, positions: Tensor, samples: int, draw
 
     :param positions: how many samples come before each read, int64 ``[E]``; :param samples: how many there are.
     """
-    if draws.implementation == "gpu" or reads.valid is not None or positions.device.type != "cpu":
+    if draws.implementation == "gpu" or reads.valid is not None or not positions.is_cpu:
         from ohmgrad.algorithms.choppers_gpu import chop as on_gpu
 
         return on_gpu(choppers, reads, positions, samples, draws)
-    state = [each.numpy() for each in (choppers.by_slice, choppers.by_lane, choppers.switched, choppers.sweeps)]
-    size, lanes, slices = len(state[0]), len(state[1]), reads.slices.numpy()
-    chance, lane_chance = np.float32(choppers.chance), np.float32(choppers.lane_chance)
-    coins, lane_coins = np.empty(0, np.float32), np.empty((0, lanes), np.float32)
-    if choppers.phase == 0 and choppers.chance > 0.0:
-        coins = draws.uniform(Stream.CHOP_IN.of(0), reads.numbers, 1)[:, 0].numpy()
-    if choppers.lane_chance > 0.0:
+    by_slice, by_lane = choppers.by_slice.numpy(), choppers.by_lane.numpy()
+    slices, size, lanes = reads.slices.numpy(), len(by_slice), len(by_lane)
+    count, coins, lane_coins = len(slices), _NO_COINS, _NO_LANE_COINS
+    if choppers.phase == 0 and choppers.chance > 0.0 and count:
+        coins = draws.uniform(Stream.CHOP_IN.of(0), reads.numbers, 1).numpy()[:, 0]
+    if choppers.lane_chance > 0.0 and count:
         ends = reads.numbers[reads.slices == size - 1]
         lane_coins = draws.uniform(Stream.CHOP_OUT.of(0), ends, lanes).numpy()
-    found = (
-        np.empty((samples, size), bool),
-        np.empty((samples, lanes), bool),
-        np.empty((len(reads), lanes), np.float32),
-        np.empty(len(reads), np.int64),
-        np.empty(len(reads), bool),
-    )
+    flips = np.empty((samples, size), bool), np.empty((samples, lanes), bool)
+    at_reads = np.empty((count, lanes), np.float32), np.empty(count, np.int64), np.empty(count, bool)
     follow: Any = _compiled() if draws.implementation == "cpu" else follow_reads
-    follow(*found, *state, slices, positions.numpy(), coins, lane_coins, chance, lane_chance, choppers.phase)
-    return choppers.signs(*map(torch.from_numpy, found))
+    follow(
+        *(*flips, *at_reads, by_slice, by_lane, choppers.switched.numpy(), choppers.sweeps.numpy()),
+        *(slices, positions.numpy(), coins, lane_coins, choppers.chance, choppers.lane_chance, choppers.phase),
+    )
+    return choppers.signs(*map(torch.from_numpy, (*flips, *at_reads)))
+
+
+_NO_COINS, _NO_LANE_COINS = np.empty(0, np.float32), np.empty((0, 0), np.float32)
 
 
 def follow_reads(  # type: ignore[no-untyped-def]
@@ -95,6 +95,7 @@ def follow_reads(  # type: ignore[no-untyped-def]
     :param coins: uniform, of every read ``[E]``, if slices flip at random; :param lane_coins: of every sweep that ends
         ``[ends, lanes]``, if lanes flip.
     """
+    chance, lane_chance = np.float32(chance), np.float32(lane_chance)
     n = ends = 0
     for e in range(len(slices)):
         s = slices[e]

@@ -97,7 +97,7 @@ class DynamicTransfer(ChoppedTransfer):
         weight, cap = min(config.tail_weightening / phase, 1.0), math.inf
         if config.buffer_cap > 0.0 and not config.forget_buffer:
             cap = config.transfer_update.desired_bl * config.buffer_cap
-        cells, matrices = (values, signs.product), tuple(self.rows_of(name) for name in self.buffer_names())
+        cells, matrices = (values, signs.product), self.rows_of(*self.buffer_names())
         numbers = (kappa, signs.switched, signs.sweeps)
         constants = (float(phase), weight, 1.0 - weight, cap, *self.quantiser(1.0))
         return reads.follow(_recursion, cells, matrices, numbers, constants), self.write_rate(k)

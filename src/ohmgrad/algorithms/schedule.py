@@ -25,9 +25,9 @@ from ohmgrad.engine.samples import Counted
 class Reads(Counted):
     """The reads of one source array in a batch, in order.
 
-    ``times``: number of the vector after which the read happens, counted since weights were set; ``slices``: what is
-    read; ``numbers``: of the read since the tile was made, which addresses its noise; all int64 ``[E]``. ``run``: so
-    many reads from the first on, and from there on again, touch no slice twice.
+    ``times``: how many vectors of the batch come before the read; ``slices``: what is read; ``numbers``: of the read
+    since the tile was made, which addresses its noise; all int64 ``[E]``. ``run``: so many reads from the first on, and
+    from there on again, touch no slice twice.
 
     Where only the device knows how many vectors there have been, there may be fewer reads than there is room for. Then
     ``valid`` (bool ``[E]``) marks those, the first ``count``, that happen. The others go on behind the batch: they read
@@ -44,10 +44,6 @@ class Reads(Counted):
 
     def __len__(self) -> int:
         return self.times.shape[0]
-
-    def sweeps(self) -> list[slice]:
-        """Runs of reads that touch no slice twice, so that each can be handled at once."""
-        return [slice(begin, begin + self.run) for begin in range(0, len(self), self.run)]
 
     def follow(
         self,
@@ -67,7 +63,7 @@ class Reads(Counted):
         :returns: what is written, ``[E, lanes]``; 0 for reads that do not happen.
         """
         given = Recursion(recursion, cells, matrices, numbers, constants)
-        return run(given, self.slices, self.valid, self.sweeps(), self.implementation)
+        return run(given, self.slices, self.valid, self.run, self.implementation)
 
     def happening(self, values: Tensor) -> Tensor:
         """The values ``[E, ...]``, 0 (or False) for reads that do not happen."""
@@ -105,7 +101,7 @@ def one_hot(slices: Tensor, size: int, implementation: Implementation) -> Tensor
     """Lines of which one each, int64 ``[E]``, carries a 1: float32 ``[E, size]``."""
     if implementation == "cpu":  # where torch would share out the zeros, and its threads spin afterwards
         lines = np.zeros((slices.shape[0], size), np.float32)
-        lines[np.arange(len(lines)), slices.numpy()] = 1.0
+        _mark()(lines, slices.numpy())
         return torch.from_numpy(lines)
     return torch.zeros(slices.shape[0], size, dtype=torch.float32, device=slices.device).scatter_(
         1, slices[:, None], 1.0
@@ -146,17 +142,17 @@ class Turns:
 def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch.device, draws: Draws) -> Reads:
     """The reads of one array in a batch.
 
-    :param start: the vectors before the batch; :param period: vectors between two transfers, above 0;
-    :param clock: in whose memory vectors are counted.
+    :param start: the vectors before the batch, since weights were set; :param period: vectors between two transfers,
+        above 0; :param clock: in whose memory vectors are counted.
     """
-    if isinstance(start, Tensor) or draws.implementation == "gpu" or turns.pointers.device.type != "cpu":
+    if isinstance(start, Tensor) or draws.implementation == "gpu" or not turns.pointers.is_cpu:
         from ohmgrad.algorithms.schedule_gpu import next_reads as on_gpu
 
         return on_gpu(turns, start, batch, period, clock, draws)
     room = (start + batch) // period - start // period
     if room == 0:
         return no_reads(turns.pointers.device)
-    begins = np.zeros(0, np.int64)
+    begins = _NEXT_ONES
     if turns.at_random:
         transfers = turns.transfers[turns.k] + torch.arange(room)
         begins = draws.below(turns.slices, Stream.SELECT.of(turns.k), transfers).numpy()
@@ -164,11 +160,14 @@ def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch
     counted = turns.reads if turns.reads_them else torch.zeros_like(turns.reads)
     counters = (turns.pointers.numpy(), turns.transfers.numpy(), counted.numpy())
     take: Any = _compiled() if draws.implementation == "cpu" else take_turns
-    take(times, slices, numbers, *counters, begins, turns.k, start, period, turns.slices, turns.at_once)
+    take(times, slices, numbers, *counters, begins, turns.k, start % period, period, turns.slices, turns.at_once)
     if not turns.reads_them:
         return no_reads(turns.pointers.device)
     after, which, numbered = map(torch.from_numpy, (times, slices, numbers))
     return Reads(after, which, numbered, turns.run, implementation=draws.implementation)
+
+
+_NEXT_ONES = np.zeros(0, np.int64)
 
 
 @cache
@@ -179,13 +178,14 @@ def no_reads(where: torch.device) -> Reads:
 
 
 def take_turns(  # type: ignore[no-untyped-def]
-    times, slices, numbers, pointers, transfers, reads, begins, k, start, period, size, at_once
+    times, slices, numbers, pointers, transfers, reads, begins, k, passed, period, size, at_once
 ):
     """Work out the reads of array k, int64 ``[E]``, and count them.
 
-    :param begins: the first slice of every transfer, ``[transfers]``; empty: the next one.
+    :param begins: the first slice of every transfer, ``[transfers]``; empty: the next one; :param passed: how much of
+        a period is over when the batch begins.
     """
-    e, time = 0, start // period * period
+    e, time = 0, -passed
     while e < len(times):
         time += period
         s = begins[e // at_once] if len(begins) else pointers[k]
@@ -196,6 +196,15 @@ def take_turns(  # type: ignore[no-untyped-def]
             e += 1
         pointers[k] = s % size
         transfers[k] += 1
+
+
+@cache
+def _mark() -> Any:
+    def mark(lines, slices):  # type: ignore[no-untyped-def]
+        for e in range(len(slices)):
+            lines[e, slices[e]] = np.float32(1.0)
+
+    return compile_kernel(mark, __name__)
 
 
 @cache

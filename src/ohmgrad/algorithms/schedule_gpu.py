@@ -13,13 +13,13 @@ from ohmgrad.engine.host import Count, last_of
 def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch.device, draws: Draws) -> Reads:
     """See :func:`ohmgrad.algorithms.schedule.next_reads`."""
     k, n, size = turns.k, turns.at_once, turns.slices
-    times = transfer_times(start, batch, period, clock)
+    times = transfer_times(start, batch, period, clock) - start
     room, pointer = len(times), turns.pointers[k]
     if room == 0:
         return no_reads(pointer.device)
     count, happens = None, None  # all do
     if isinstance(start, Tensor) and batch % period:
-        happens = times <= start + batch
+        happens = times <= batch
         count = happens.sum()
     turn = torch.arange(room, device=pointer.device)
     if turns.at_random:

@@ -17,7 +17,6 @@ from ohmgrad.algorithms.schedule import (
     Turns,
     next_reads,
     no_reads,
-    numbers_from,
     one_hot,
     period_in_vectors,
 )
@@ -25,7 +24,8 @@ from ohmgrad.cells.base import Device, checked, make_array
 from ohmgrad.devices.base import require
 from ohmgrad.engine.base_array import Array, hidden_of
 from ohmgrad.engine.draws import Draws, Stream
-from ohmgrad.engine.host import Count, refuse_capture, value_of
+from ohmgrad.engine.host import Count, move_on, refuse_capture
+from ohmgrad.engine.kept import Filled
 from ohmgrad.engine.management import check_io
 from ohmgrad.engine.mvm import mvm, read_slices, unmanaged
 from ohmgrad.engine.periphery import Direction, Periphery
@@ -164,6 +164,7 @@ class Transfer(Rule):
         slow = self.all_arrays()[-1].visible()
         mixed = slow.new_zeros(0) if self.fully_hidden else torch.zeros_like(slow)
         self.register_buffer("mixed", mixed, persistent=False)
+        self._rates, self._write_rates, self._no_resets = Filled(), Filled(), Filled()
 
     # --- one batch ---------------------------------------------------------------------------------------------------
 
@@ -176,15 +177,15 @@ class Transfer(Rule):
         by_host = self.counts_on_host()
         if by_host:
             refuse_capture(x, "reads with noise on the input lines, and refreshes, cut every batch elsewhere")
-        vectors, batch = self.known("vectors"), x.shape[0]
-        start = value_of(vectors, draws.asks or by_host)
-        samples = Samples.of(x, d, self.fast_rates(x, d, rate, up, draws))
-        vectors.add_(batch)
-        times = numbers_from(start + 1, batch, vectors.device)
+        batch, rates, before = x.shape[0], self.fast_rates(x, d, rate, up, draws), None
+        start = move_on(self.known("vectors"), batch, draws.asks or by_host)
+        arriving: Samples | None = Samples.of(x, d, rates)
         for k, array in enumerate(self.all_arrays()):
             reads = self.schedule(k, start, batch, draws)
-            samples = self._deliver(k, array, samples, times, reads, up, rate, draws)
-            times, up = reads.times, self.config.transfer_update
+            if arriving is not None or len(reads):  # even if nothing arrives there, an array may be read
+                samples = Samples.of(x[:0], d[:0], rates[:0]) if arriving is None else arriving
+                arriving = self._deliver(k, array, samples, before, reads, up, rate, draws)
+            before, up = reads, self.config.transfer_update
 
     def _has_barriers(self) -> bool:
         """Whether a read depends on the whole array: noise drives all of its input lines."""
@@ -199,36 +200,37 @@ class Transfer(Rule):
         k: int,
         array: Array,
         samples: Samples,
-        times: Tensor,
+        before: Reads | None,
         reads: Reads,
         up: UpdateParameters,
         rate: float,
         draws: Draws,
-    ) -> Samples:
-        """Update array k with samples that arrive after the vectors ``times``; read it; what that writes on the next.
+    ) -> Samples | None:
+        """Update array k with samples; read it; what that writes on the next (None: nothing).
 
-        Even if nothing arrives there, it may be read.
+        :param before: the reads of the array before, from which the samples come; None: they are the vectors.
         """
-        arrived, room, is_last = times.shape[0], len(reads), k + 1 == len(self.gammas)
-        if room == 0 and arrived == 0:
-            return samples
+        arrived, room = len(samples), len(reads)
         if room == 0:
             signs = self.plan_signs(k, reads, reads.slices, arrived, draws)
             array.update(samples.flipped(signs.x, signs.d), up, draws)
-            return samples if is_last else Samples.of(samples.x[:0], samples.d[:0], samples.rates[:0])
-        positions = torch.searchsorted(times, reads.times, right=True)
+            return None
+        if before is not None:
+            positions = torch.searchsorted(before.times, reads.times, right=True)
+        else:
+            positions = reads.times if reads.valid is None else reads.times.clamp(max=arrived)
         stops = positions.tolist() if self._has_barriers() else []
         positions = positions.to(samples.x.device, non_blocking=True)
         signs = self.plan_signs(k, reads, positions, arrived, draws)
         signed = samples.flipped(signs.x, signs.d)
         values = self._read_while_updating(k, array, signed, up, reads, positions, stops, draws)
-        if is_last:
-            return samples
+        if k + 1 == len(self.gammas):
+            return None
         vector, write_rate = self.steps(k, values, reads, positions, signs, rate, samples.rates)
         selected = reads.happening(one_hot(reads.slices, self.slices, draws.implementation))
         vector = reads.happening(vector)
         x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)
-        rates = torch.full((room,), write_rate, dtype=torch.float64, device=x.device)
+        rates = self._write_rates.of(write_rate, room, torch.float64, x)
         return Samples.of(x, d, reads.happening(rates), reads.count)
 
     def _read_while_updating(
@@ -248,7 +250,7 @@ class Transfer(Rule):
         """
         stream, resets = Stream.READ.of(k), self._plan_resets(k, reads, draws)
         if not self._has_barriers():
-            happens = torch.zeros_like(positions, dtype=torch.bool) if resets is None else resets
+            happens = self._no_resets.of(False, len(reads), torch.bool, positions) if resets is None else resets
             events = Events(reads.slices, positions, happens, None if resets is None else reads.numbers)
             stored = array.update(samples, up, draws, events)
             io, periphery = self.read_io, self.read_periphery
@@ -283,22 +285,22 @@ class Transfer(Rule):
     def period(self, k: int, batch: int) -> int:
         """Vectors between transfers from array k, :math:`T_k`; 0: never."""
         config = self.config
+        if k == len(self.gammas) - 1 and config.no_self_transfer:
+            return 0
         if config.transfer_every_vec:
             every = config.transfer_every_vec[k]
         else:
             every = config.transfer_every * (self.slices / self.n_reads) ** k
-        if k == len(self.gammas) - 1 and config.no_self_transfer:
-            return 0
         return period_in_vectors(every, config.units_in_mbatch, batch)
 
     def schedule(self, k: int, start: Count, batch: int, draws: Draws) -> Reads:
         """The reads of array k in a batch; moves its slice pointer."""
-        pointers, period = self.known("current_slice_indices"), self.period(k, batch)
+        period = self.period(k, batch)
         if period == 0:
-            return no_reads(pointers.device)
+            return no_reads(self.known("current_slice_indices").device)
         turns = Turns(
             k,
-            pointers,
+            self.known("current_slice_indices"),
             self.known("transfers"),
             self.known("reads"),
             self.slices,
@@ -312,7 +314,7 @@ class Transfer(Rule):
 
     def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> Tensor:
         """Learning rate of the fast array for every vector of a batch (step 2), float64 ``[n]``."""
-        return torch.full(x.shape[:1], self.fast_rate(rate), dtype=torch.float64, device=x.device)
+        return self._rates.of(self.fast_rate(rate), x.shape[0], torch.float64, x)
 
     def fast_rate(self, rate: float) -> float:
         """``final_fast_lr`` without automatic scaling."""

@@ -38,6 +38,12 @@ def _pointer(context: Any, value: Any) -> Any:
 
 
 @njit(**INLINED)
+def array_at(place, shape, kind):
+    """The array of a shape and a type of numbers at an address."""
+    return carray(_pointer(place), shape, kind)
+
+
+@njit(**INLINED)
 def floats(place, rows, columns):
     """The float32 matrix at an address; None: there is none."""
     return None if place is None else carray(_pointer(place), (rows, columns), np.float32)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.exact import ExactUpdates
-from ohmgrad.engine.host import HostModule, value_of
+from ohmgrad.engine.host import HostModule, move_on
 from ohmgrad.engine.plan import EXACT, plan_lines
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan, Samples
@@ -84,9 +84,7 @@ class Array(HostModule, ABC):
 
     def plan(self, samples: Samples, up: UpdateParameters, draws: Draws) -> Plan:
         """Everything about samples that does not depend on the weights."""
-        counter = self.known("samples")
-        first = value_of(counter, draws.asks)
-        counter.add_(samples.counted())
+        first = move_on(self.known("samples"), samples.counted(), draws.asks)
         if up.pulse_type in EXACT:
             return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
         return plan_lines(samples, self.weight_granularity, up, draws, self.index, first)

@@ -70,7 +70,30 @@ def to_digital(
     y: Tensor, ends: Tensor | None, array: Array, source: Source, test: bool, clipped: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """See :func:`ohmgrad.engine.converters.to_digital`."""
-    y, c, numbers = y.contiguous(), array.settings.single, _dense(source.numbers)
+    y = y.contiguous()
+    return y, _to_digital(y, None, None, ends, array, source, test, clipped)
+
+
+def read(stored: Tensor, array: Array, source: Source) -> Tensor:
+    """What the output circuits make of one line in each vector that carries a 1, and meets the weights ``stored``."""
+    stored = stored.contiguous()
+    y = torch.empty_like(stored)
+    _to_digital(y, stored, carried(array.constants), None, array, source, False, None)
+    return y
+
+
+def _to_digital(
+    y: Tensor,
+    given: Tensor | None,
+    gain: float | None,
+    ends: Tensor | None,
+    array: Array,
+    source: Source,
+    test: bool,
+    clipped: Tensor | None,
+) -> Tensor | None:
+    """Outputs ``y`` of the currents ``given``, times a gain; None: of those that are there."""
+    c, numbers = array.settings.single, _dense(source.numbers)
     n, width = y.shape
     curve, factor, sigma = converters.output_circuits(array.io, array.periphery)
     by_chance = True if array.io.out_sto_round and c.out_per_unit is not None else None
@@ -79,12 +102,13 @@ def to_digital(
         _outputs(),
         n,
         n * width * (NANOSECONDS + RANDOM * (c.out_noise is not None) + RANDOM * (by_chance is not None)),
-        *(y.data_ptr(), n, width, address(ends), address(beyond), address(clipped), *_place(numbers)),
+        *(y.data_ptr(), address(given), gain, n, width),
+        *(address(ends), address(beyond), address(clipped), *_place(numbers)),
         *(source.stream + (source.shift << 8), source.part, *source.draws.key),
         *(address(curve), address(factor), address(sigma), c.out_negative, c.out_noise),
         *(c.out_per_unit, by_chance, c.out_bound, array.io.bm_test_negative_bound),
     )
-    return y, beyond if count else None
+    return beyond if count else None
 
 
 def _dense(numbers: Numbers) -> Numbers:
@@ -156,13 +180,13 @@ def _outputs() -> Any:
     from ohmgrad.engine.words_cpu import within
 
     before_bound, exceeds = compile_function(converters.before_bound), compile_function(converters.exceeds)
-    normal_row, uniform_row, u32 = _fill_row(True), _fill_row(False), np.uint32
+    normal_row, uniform_row, u32, f32 = _fill_row(True), _fill_row(False), np.uint32, np.float32
 
     def outputs(
-        begin, end, out, n, width, ends, beyond, clipped, numbers, first, stream, part, key0, key1,
+        begin, end, out, given, gain, n, width, ends, beyond, clipped, numbers, first, stream, part, key0, key1,
         curve, factor, sigma, negative, strength, per_unit, by_chance, bound, both,
     ):  # fmt: skip
-        y, gains = floats(out, n, width), floats(ends, 2, n)
+        y, currents, gains = floats(out, n, width), floats(given, n, width), floats(ends, 2, n)
         tested, marks = truths(beyond, n, 1), truths(clipped, n, width)
         curves, factors, sigmas = row_at(curve, width), row_at(factor, 1), row_at(sigma, width)
         noise, chance = room(width, strength), room(width, by_chance)
@@ -175,8 +199,9 @@ def _outputs() -> Any:
             some = False
             for j in range(width):
                 s = strength if sigma is None else sigmas[j]
+                value = y[r, j] if given is None else currents[r, j] * f32(gain)
                 value = before_bound(
-                    y[r, j], at(curves, j), at(factors, 0), negative, s, at(noise, j), per_unit, at(chance, j)
+                    value, at(curves, j), at(factors, 0), negative, s, at(noise, j), per_unit, at(chance, j)
                 )
                 if bound is not None:
                     if beyond is not None:

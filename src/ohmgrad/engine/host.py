@@ -22,6 +22,16 @@ def value_of(counter: Tensor, asks: bool) -> Count:
     return int(counter) if asks else counter.clone()
 
 
+def move_on(counter: Tensor, count: Count, asks: bool) -> Count:
+    """What a counter says now, see :func:`value_of`, before it moves on by ``count``."""
+    first = value_of(counter, asks)
+    if isinstance(first, int):
+        counter.fill_(first + count)  # faster than to add
+    else:
+        counter.add_(count)
+    return first
+
+
 def last_of(values: Tensor, count: Count, before: Tensor) -> Tensor:
     """The last of the first ``count`` values ``[n]``; what was before, if there are none."""
     if isinstance(count, int):

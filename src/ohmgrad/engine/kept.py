@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 Value = TypeVar("Value")
@@ -31,6 +32,31 @@ class Kept(Generic[Value]):
     def forget(self) -> None:
         """Let go of the value, which may hold memory."""
         self._found = None
+
+
+class Filled:
+    """Vectors of one number, kept as long as it is the same and nobody has written to them.
+
+    On a GPU they are made anew: what is made while a CUDA graph is captured has its number only once that runs.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Kept[Tensor] = Kept()
+
+    def of(self, number: float, count: int, dtype: torch.dtype, like: Tensor) -> Tensor:
+        """``[count]`` in the memory of a tensor."""
+
+        def fill() -> Tensor:
+            with torch.inference_mode(False):  # there, nothing would say who has written to it
+                return torch.full((count,), number, dtype=dtype, device=like.device)
+
+        if not like.is_cpu:
+            return fill()
+        vector = self._kept.of((number, count, dtype), fill)
+        if vector._version == 0:
+            return vector
+        self._kept.forget()
+        return self.of(number, count, dtype, like)
 
 
 def places_of(tensors: Iterable[Tensor | None]) -> list[tuple[int, tuple[int, ...]] | None]:

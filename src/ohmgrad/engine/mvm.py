@@ -117,7 +117,7 @@ def read_slices(
 
         return mvm_gpu.read(array, source)
     if draws.implementation == "cpu" and _is_simple(array):
-        y, _ = to_digital(stored * compiled().carried(array.constants), None, array, source, False, None)
+        y = compiled().read(stored, array, source)
     else:
         one = stored.new_ones(1, stored.shape[0], 1)
         u = to_lines(one[0], one.expand(2, -1, -1), array, source)

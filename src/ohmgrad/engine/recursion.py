@@ -10,7 +10,7 @@ Reads of different slices do not meet, so those of one run can be handled at onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -48,18 +48,18 @@ class Recursion:
 
 
 def run(
-    recursion: Recursion, slices: Tensor, valid: Tensor | None, runs: Iterable[slice], implementation: Implementation
+    recursion: Recursion, slices: Tensor, valid: Tensor | None, at_once: int, implementation: Implementation
 ) -> Tensor:
     """Run a recursion over reads.
 
     :param slices: which slice each read is of, int64 ``[E]``.
     :param valid: which reads happen, bool ``[E]``, None: all; the others write 0 and change nothing.
-    :param runs: parts of the reads, in order, none of which touches a slice twice.
+    :param at_once: so many reads from the first on, and from there on again, touch no slice twice.
     :returns: what is written, float32 ``[E, lanes]``.
     """
-    if not all(matrix.is_contiguous() for matrix in recursion.matrices):  # loaded in another layout
+    if not all(map(Tensor.is_contiguous, recursion.matrices)):  # loaded in another layout
         tight = tuple(matrix.contiguous() for matrix in recursion.matrices)
-        written = run(replace(recursion, matrices=tight), slices, valid, runs, implementation)
+        written = run(replace(recursion, matrices=tight), slices, valid, at_once, implementation)
         for matrix, copy in zip(recursion.matrices, tight, strict=True):
             matrix.copy_(copy)
         return written
@@ -72,9 +72,11 @@ def run(
         except Untranslatable as reason:
             warn(f"The recursion {recursion.function.__qualname__}", str(reason))
     if implementation == "cpu":
-        return _on_processor(recursion, slices, valid)
+        assert valid is None or bool(valid.all())
+        return _on_processor(recursion, slices)
     written = torch.zeros_like(recursion.cells[0])
-    for part in runs:
+    for begin in range(0, len(slices), at_once):
+        part = slice(begin, begin + at_once)
         rows, reads = slices[part], [value[part, None].float() for value in recursion.reads]
         before = [matrix[rows] for matrix in recursion.matrices]
         result = recursion.function(*(cell[part] for cell in recursion.cells), *before, *reads, *recursion.constants)
@@ -85,29 +87,38 @@ def run(
     return written
 
 
-def _on_processor(recursion: Recursion, slices: Tensor, valid: Tensor | None) -> Tensor:
-    assert valid is None or bool(valid.all())
-    written = np.empty(tuple(recursion.cells[0].shape), np.float32)
-    tensors = (*recursion.cells, *recursion.matrices, *recursion.reads)
-    constants = map(np.float32, recursion.constants)
-    arguments = (written, slices.numpy(), *(tensor.numpy() for tensor in tensors), *constants)
-    share(_compiled(*recursion.form), written.shape[1], 2.0 * written.size, *arguments)
-    return torch.from_numpy(written)
+def _on_processor(recursion: Recursion, slices: Tensor) -> Tensor:
+    first, tensors = recursion.cells[0], (*recursion.cells, *recursion.matrices, *recursion.reads)
+    (count, lanes), size = first.shape, recursion.matrices[0].shape[0] if recursion.matrices else 0
+    written = torch.empty(count, lanes, dtype=torch.float32)
+    held = [written, *map(Tensor.contiguous, (slices, *tensors))]
+    kernel, places = _compiled(*recursion.form, tuple([tensor.dtype for tensor in tensors])), map(Tensor.data_ptr, held)
+    share(kernel, lanes, 2.0 * written.numel(), count, lanes, size, *places, *recursion.constants)
+    return written
 
 
 @cache
-def _compiled(function: Any, cells: int, matrices: int, reads: int, constants: int) -> Any:
+def _compiled(
+    function: Any, cells: int, matrices: int, reads: int, constants: int, types: tuple[torch.dtype, ...]
+) -> Any:
     """The recursion over the reads of some lanes; any number of arguments is spelled out here, as Numba wants it."""
+    from ohmgrad.engine import addresses_cpu
+
     z, m, r, c = (
         [f"{name}{k}" for k in range(n)] for name, n in zip("zmrc", (cells, matrices, reads, constants), strict=True)
     )
     rows = dict.fromkeys(("written", *z), "e") | dict.fromkeys(m, "s")
+    shapes = dict.fromkeys(z, "count, lanes") | dict.fromkeys(m, "size, lanes") | dict.fromkeys(r, "count,")
     before = [*(f"{name}_[lane]" for name in z + m), *(f"{name}_" for name in r), *c]
     after = [f"{name}_[lane]" for name in ("written", *m)]
     source = "\n".join(
         [
-            f"def fill(begin, end, written, slices, {', '.join([*z, *m, *r, *c])}):",
-            "    for e in range(len(slices)):",
+            f"def fill(begin, end, count, lanes, size, {', '.join(['written', 'slices', *shapes, *c])}):",
+            "    written = array_at(written, (count, lanes), single)",
+            "    slices = array_at(slices, (count,), whole)",
+            *(f"    {name} = array_at({name}, ({shape}), of_{name})" for name, shape in shapes.items()),
+            *(f"    {name} = single({name})" for name in c),
+            "    for e in range(count):",
             "        s = slices[e]",
             # Rows that begin with 0: an index that might be negative would keep the loop from becoming vectors.
             *(f"        {name}_ = {name}[{row}, begin:end]" for name, row in rows.items()),
@@ -116,7 +127,13 @@ def _compiled(function: Any, cells: int, matrices: int, reads: int, constants: i
             f"            {', '.join(after)} = step({', '.join(before)})",
         ]
     )
-    tag = fingerprint(function, cells, matrices, reads, constants)
-    scope = {"step": compile_function(function, whole_numbers=True), "single": np.float32, "__name__": __name__}
+    tag = fingerprint(function, cells, matrices, reads, constants, types)
+    numbers = {f"of_{name}": _numpy_type(kind) for name, kind in zip(shapes, types, strict=True)}
+    scope = {"step": compile_function(function, whole_numbers=True), "array_at": addresses_cpu.array_at, **numbers}
+    scope |= {"single": np.float32, "whole": np.int64, "__name__": __name__}
     exec(source, scope)
-    return compile_kernel(named(scope["fill"], tag), __name__, tag)
+    return compile_kernel(named(scope["fill"], tag), __name__, tag, addresses_cpu)
+
+
+def _numpy_type(kind: torch.dtype) -> Any:
+    return torch.empty(0, dtype=kind).numpy().dtype.type

@@ -78,12 +78,32 @@ def _in_order(events: Events, count: int, words: int, read: Any) -> tuple[Any, .
     if len(read) == 0:
         nothing = np.zeros(0, np.int64)
         return np.zeros(count + 1, np.int64), nothing, nothing, np.zeros(0, np.bool_), read
-    of_slice, after = events.slices.numpy(), events.words.numpy()
-    order = np.lexsort((np.arange(len(events)), after, of_slice))
-    order = order[after[order] <= words]
-    starts = np.searchsorted(of_slice[order], np.arange(count + 1))
+    starts, (after, order) = np.zeros(count + 1, np.int64), np.empty((2, len(events)), np.int64)
+    _sort()(starts, after, order, events.slices.numpy(), events.words.numpy(), words)
     values = read if events.values is None else events.values.contiguous().numpy()
-    return starts, after[order], order, events.resets.numpy(), values
+    return starts, after, order, events.resets.numpy(), values
+
+
+@cache
+def _sort() -> Any:
+    def sort(starts, after, order, of_slice, words_before, words):  # type: ignore[no-untyped-def]
+        """Sort events by slice, then by time; equal ones stay in turn, and those that never happen are left out."""
+        for e in range(len(of_slice)):
+            starts[of_slice[e] + 1] += words_before[e] <= words
+        for s in range(1, len(starts)):
+            starts[s] += starts[s - 1]
+        ends = starts[:-1].copy()
+        for e in range(len(of_slice)):
+            s, time = of_slice[e], words_before[e]
+            if time <= words:
+                k = ends[s]
+                while k > starts[s] and after[k - 1] > time:
+                    after[k], order[k] = after[k - 1], order[k - 1]
+                    k -= 1
+                after[k], order[k] = time, e
+                ends[s] += 1
+
+    return compile_kernel(sort, __name__)
 
 
 def _whole_vectors(given: Any) -> Any:
