@@ -2,8 +2,8 @@
 
 Counted in the machine code of this machine: the instructions of the inner loops, for soft bounds with noise. A word of
 a batch, or a pack of several samples if trains are short, has to meet every cell, whether it gives pulses or not; four
-pulses of a cell take one step: random words, normal numbers and the law. Divided by how many vector instructions a core can do in a second, which is measured,
-that is a floor: no lane idle, no memory waited for, nothing sorted or copied.
+pulses of a cell take one step: random words, normal numbers and the law. Divided by how many vector instructions a core
+can do in a second, which is measured, that is a floor: no lane idle, no memory waited for, nothing sorted or copied.
 """
 
 from __future__ import annotations

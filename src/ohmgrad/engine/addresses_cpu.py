@@ -56,6 +56,18 @@ def row_at(place, width):
 
 
 @njit(**INLINED)
+def floats_at(place, first, count):
+    """The float32 numbers at an address, from number ``first`` on."""
+    return carray(_pointer(place + 4 * first), (count,), np.float32)
+
+
+@njit(**INLINED)
+def shorts_at(place, first, count):
+    """The 16-bit numbers at an address, from number ``first`` on."""
+    return carray(_pointer(place + 2 * first), (count,), np.int16)
+
+
+@njit(**INLINED)
 def number_at(place, first, r):
     """Element r of the int64 numbers at an address, as a word of a counter; 0: of numbers from ``first`` on."""
     return np.uint32(first + r if place == 0 else carray(_pointer(place), (r + 1,), np.int64)[r])

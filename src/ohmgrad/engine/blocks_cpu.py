@@ -6,82 +6,26 @@ A block takes whole slices, parts of one, or those cells of a slice that get a p
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
-import torch
 
-from ohmgrad.engine import drain_cpu, elementary, queue_cpu, random
-from ohmgrad.engine.compiler import INLINED, ON_VIEWS, compile_function
-from ohmgrad.engine.drain_cpu import make_parts
+from ohmgrad.engine import queue_cpu, random
+from ohmgrad.engine.compiler import ON_VIEWS, compile_function
 from ohmgrad.engine.fingerprint import fingerprint, named
-from ohmgrad.engine.implicit_cpu import cell_function, packed
-from ohmgrad.engine.replay import Cells
-
-Source = tuple[Callable[..., Any], int] | tuple[torch.dtype, ...]
-"""Where cell parameters come from: a function of one cell and the number of its constants, or tensors of such types."""
-
-_WIDENED = {torch.bfloat16: elementary.from_bfloat16, torch.float16: elementary.from_float16}
-"""What makes float32 of the bits of another type."""
-
-
-def source_of(cells: Cells) -> tuple[Source, tuple[Any, ...]]:
-    """Where the parameters of cells come from, and what the kernel is given for that."""
-    if cells.sampling is not None:
-        return (cells.sampling.function, len(cells.sampling.constants)), packed(cells.sampling)
-    stored = cells.parameters
-    arrays = (value.view(torch.int16) if value.dtype in _WIDENED else value for value in stored)
-    return tuple(value.dtype for value in stored), tuple(value.numpy() for value in arrays)
-
-
-def spelled_out(tag: str, name: str, arguments: str, lines: list[str], **scope: Any) -> Any:
-    """A compiled function of given lines: a law has any number of parameters, and Numba wants each spelled out."""
-    import numba
-
-    scope["__name__"] = __name__
-    exec("\n".join([f"def {name}({arguments}):", *(f"    {line}" for line in lines)]), scope)
-    return numba.njit(named(scope[name], tag), **INLINED)
-
-
-def make_load(n_cell: int, source: Source, tag: str) -> Any:
-    """A function that loads the parameters of the lanes of slice s that a block holds in its lanes ``at`` and so on.
-
-    These are the lanes ``first`` and so on of the slice, or, if first is negative, those at ``block.place``.
-    """
-    rows, needed = range(n_cell), dict[str, Any]()
-    lines = [f"row_{k} = block.cells[{k + 1}, at : at + width]" for k in rows]
-    if source and callable(source[0]):
-        needed["cell"] = cell_function(*source, tag)
-        lines += ["rows, columns = block.row[at : at + width], block.column[at : at + width]"]
-        lines += ["for lane in range(width):", "    values = cell(parameters, rows[lane], columns[lane])"]
-        lines += [f"    row_{k}[lane] = values[{k}]" for k in rows]
-    elif source:
-        moves, scattered = ["if first >= 0:"], ["else:", "    places = block.place[at : at + width]"]
-        for k, kind in enumerate(source):
-            widened = "{}"
-            if kind in _WIDENED:
-                needed[f"widened_{k}"] = compile_function(_WIDENED[kind])
-                widened = f"widened_{k}({{}})"
-            moves += [f"    given_{k} = parameters[{k}][s, first : first + width]", "    for lane in range(width):"]
-            moves += [f"        row_{k}[lane] = {widened.format(f'given_{k}[lane]')}"]
-            scattered += [f"    given_{k} = parameters[{k}][s]", "    for lane in range(width):"]
-            scattered += [f"        row_{k}[lane] = {widened.format(f'given_{k}[places[lane]]')}"]
-        lines += moves + scattered
-    return spelled_out(tag, "load", "parameters, block, s, first, at, width", [*lines, "return"], **needed)
 
 
 @cache
-def make_moves(noisy: bool) -> tuple[Any, Any, Any, Any, Any]:
+def make_moves() -> tuple[Any, Any, Any, Any, Any]:
     """What is done with the cells of a block whatever the law, as compiled functions.
 
     They are ``take``, ``put_back``, ``rewrite``, ``reset`` and a pair, ``copy`` and ``gather``.
     """
     import numba
 
-    start, normals = make_parts(noisy)[0], compile_function(random.normals)
-    tag, u32, i32 = fingerprint(sys.modules[__name__], drain_cpu, queue_cpu, random, noisy), np.uint32, np.int32
+    normals = compile_function(random.normals)
+    tag, u32, i32 = fingerprint(sys.modules[__name__], queue_cpu, random), np.uint32, np.int32
 
     def part(function: Any) -> Any:
         """A function of the kernel."""
@@ -103,10 +47,12 @@ def make_moves(noisy: bool) -> tuple[Any, Any, Any, Any, Any]:
             target[u32(places[lane])] = source[lane]
 
     @part
-    def take(block, visible, seen, at, s, first, width, by_column, arrays):  # type: ignore[no-untyped-def]
+    def take(block, visible, seen, at, s, first, width, by_column, turn, arrays):  # type: ignore[no-untyped-def]
         """Bring lanes of slice s into a block, from its lane ``at`` on.
 
         They are the lanes ``first`` and so on or, if first is negative, those that ``block.place`` names there.
+
+        :param turn: what of the number of a pulse says where its noise is in a Philox block: 3, or 0 without noise.
         """
         here, written = slice(at, at + width), len(visible) > 0
         state, apparent, pulses, raised = arrays
@@ -130,7 +76,7 @@ def make_moves(noisy: bool) -> tuple[Any, Any, Any, Any, Any]:
         for lane in range(width):
             row[lane] = u32(places[lane]) if by_column else u32(s)
             column[lane] = u32(s) if by_column else u32(places[lane])
-            filled[lane] = start(number[lane])
+            filled[lane] = number[lane] & turn
         if written:
             copy(seen[here], number)
 
@@ -156,14 +102,14 @@ def make_moves(noisy: bool) -> tuple[Any, Any, Any, Any, Any]:
                     scatter(apparent[s], visible[here], places)
 
     @part
-    def reset(block, at, values):  # type: ignore[no-untyped-def]
-        """Set cells to values, which counts as a pulse."""
+    def reset(block, at, values, turn):  # type: ignore[no-untyped-def]
+        """Set cells to values, which counts as a pulse; ``turn``: see ``take``."""
         here = slice(at, at + len(values))
         number, filled = block.number[here], block.filled[here]
         copy(block.cells[0, here], values)
         for lane in range(len(values)):
             number[lane] += 1
-            filled[lane] = start(number[lane])
+            filled[lane] = number[lane] & turn
 
     @part
     def rewrite(block, visible, seen, end, write_noise, stream, k0, k1):  # type: ignore[no-untyped-def]

@@ -105,8 +105,8 @@ def read(stored: Tensor, array: Array, source: Source) -> Tensor:
     """What the output circuits make of one line in each vector that carries a 1, and meets the weights ``stored``."""
     stored = stored.contiguous()
     y = torch.empty_like(stored)
-    gain, (_, _, *array_of) = carried(array.constants), array
-    _to_digital(y, stored, gain, None, *array_of, source, False, None)
+    gain = carried(array.constants)
+    _to_digital(y, stored, gain, None, array.io, array.settings, array.periphery, source, False, None)
     return y
 
 

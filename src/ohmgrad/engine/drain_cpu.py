@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ohmgrad.engine import queue_cpu, random
-from ohmgrad.engine.compiler import INLINED, ON_VIEWS, compile_function
+from ohmgrad.engine.compiler import INLINED, compile_function
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.queue_cpu import PLACES, WORDS
 
@@ -196,10 +196,10 @@ def make_parts(noisy: bool) -> tuple[Any, Any, Any, Any, Any, Any]:
 
 
 def make_drain(step: Any, step_here: Any, noisy: bool, tag: str) -> Any:
-    """A compiled function that applies all that waits.
+    """A function, to be compiled, that applies all that waits.
 
-    :param step: the law as a compiled function of (w, up, noise, cells of a chunk, constants, lane); :param step_here:
-        the same of (w, up, noise, cells of a block, constants, lane).
+    :param step: the law as a compiled function of (w, up, noise, cells of a chunk, numbers, lane); :param step_here:
+        the same of (w, up, noise, cells of a block, numbers, lane).
     :param noisy: whether the law uses its noise.
     """
     import numba
@@ -213,14 +213,14 @@ def make_drain(step: Any, step_here: Any, noisy: bool, tag: str) -> Any:
 
     @inlined
     @partial(named, tag=tag)
-    def attempt(w, four, j, place, begin, end, noise, cells, constants, lane):  # type: ignore[no-untyped-def]
+    def attempt(w, four, j, place, begin, end, noise, cells, numbers, lane):  # type: ignore[no-untyped-def]
         """The pulse of one place, if there is one."""
-        after = step(w, u32(four & u32(1 << j)) != u32(0), noise, cells, constants, lane)
+        after = step(w, u32(four & u32(1 << j)) != u32(0), noise, cells, numbers, lane)
         return where((place + j >= begin) & (place + j < end), after, w)
 
     @inlined
     @partial(named, tag=tag)
-    def apply(desk, constants, turn):  # type: ignore[no-untyped-def]
+    def apply(desk, numbers, turn):  # type: ignore[no-untyped-def]
         """Apply four pulses of every lane."""
         cells, noise, begins, ends, queue = desk.cells, desk.noise, desk.begin, desk.end, desk.queue[turn >> 3]
         shift, place = u32(u32(4 * (turn & 7)) & u32(31)), i32(4 * turn)
@@ -230,14 +230,14 @@ def make_drain(step: Any, step_here: Any, noisy: bool, tag: str) -> Any:
                 n0, n1, n2, n3 = noise[lane], noise[size + lane], noise[2 * size + lane], noise[3 * size + lane]
             else:
                 n0, n1, n2, n3 = zero, zero, zero, zero
-            w = attempt(w, four, i32(0), place, begin, end, n0, cells, constants, lane)
-            w = attempt(w, four, i32(1), place, begin, end, n1, cells, constants, lane)
-            w = attempt(w, four, i32(2), place, begin, end, n2, cells, constants, lane)
-            cells[lane] = attempt(w, four, i32(3), place, begin, end, n3, cells, constants, lane)
+            w = attempt(w, four, i32(0), place, begin, end, n0, cells, numbers, lane)
+            w = attempt(w, four, i32(1), place, begin, end, n1, cells, numbers, lane)
+            w = attempt(w, four, i32(2), place, begin, end, n2, cells, numbers, lane)
+            cells[lane] = attempt(w, four, i32(3), place, begin, end, n3, cells, numbers, lane)
 
     @inlined
     @partial(named, tag=tag)
-    def apply_one(block, span, done, desk, constants, stream, k0, k1):  # type: ignore[no-untyped-def]
+    def apply_one(block, span, done, desk, numbers, stream, k0, k1):  # type: ignore[no-untyped-def]
         """Apply the pulse behind the first ``done`` of every lane that has it, where the cells are."""
         weights, number, filled, queue = (
             block.cells[0, :span],
@@ -251,12 +251,10 @@ def make_drain(step: Any, step_here: Any, noisy: bool, tag: str) -> Any:
         for lane in range(span):
             place, w = i32(start(number[lane]) + done), weights[lane]
             up = u32(u32(queue[lane] >> u32(u32(place) & u32(31))) & u32(1)) != u32(0)
-            after = step_here(w, up, noise[lane] if noisy else zero, block.cells, constants, u32(lane))
+            after = step_here(w, up, noise[lane] if noisy else zero, block.cells, numbers, u32(lane))
             weights[lane] = where(filled[lane] > place, after, w)
 
-    @partial(numba.njit, **ON_VIEWS)
-    @partial(named, tag=tag)
-    def drain(block, span, fullest, desk, constants, stream, k0, k1):  # type: ignore[no-untyped-def]
+    def drain(block, span, fullest, desk, numbers, stream, k0, k1):  # type: ignore[no-untyped-def]
         """Apply all pulses that wait.
 
         :param span: lanes of the block; :param fullest: the most places taken of a queue; :param stream: of its noise.
@@ -266,7 +264,7 @@ def make_drain(step: Any, step_here: Any, noisy: bool, tag: str) -> Any:
         lanes_left, total = survey(block, span, done)
         if total < few * span:
             while lanes_left * 3 > span and done < most_by_one:
-                apply_one(block, span, done, desk, constants, stream, k0, k1)
+                apply_one(block, span, done, desk, numbers, stream, k0, k1)
                 done = i32(done + 1)
                 lanes_left, total = survey(block, span, done)
         count = arrange(block, span, desk, done) if lanes_left > 0 else 0
@@ -276,7 +274,7 @@ def make_drain(step: Any, step_here: Any, noisy: bool, tag: str) -> Any:
             for turn in range(desk.needs[lanes[0]]):
                 if noisy:
                     draw(desk, turn, stream, k0, k1)
-                apply(desk, constants, turn)
+                apply(desk, numbers, turn)
             for lane in range(many):
                 weights[lanes[lane]] = desk.cells[lane]
         number, filled, raised = block.number, block.filled, block.raised

@@ -17,12 +17,13 @@ from typing import Any
 from ohmgrad.engine.fingerprint import fingerprint, named
 
 
-def compile_kernel(function: Callable[..., Any], home: str, *parts: Any) -> Any:
+def compile_kernel(function: Callable[..., Any], home: str, *parts: Any, views: bool = False) -> Any:
     """A kernel compiled for the processor, or loaded from disk.
 
     :param function: the kernel; it may refer to other compiled functions.
     :param home: name of the module in which it is put together.
     :param parts: what it is put together from, beside the code of that module.
+    :param views: it makes no arrays (see :data:`ohmgrad.engine.compiler.ON_VIEWS`).
     """
     import llvmlite
     import numba
@@ -32,7 +33,8 @@ def compile_kernel(function: Callable[..., Any], home: str, *parts: Any) -> Any:
     versions = (numba.__version__, llvmlite.__version__, sys.version)
     modules = (compiler, elementary, implicit_cpu, random, words_cpu, sys.modules[home])
     content = fingerprint(*modules, function.__name__, *versions, *parts)
-    dispatcher = numba.njit(named(function, content), error_model="numpy", nogil=True)
+    options = compiler.ON_VIEWS if views else {"error_model": "numpy", "nogil": True}
+    dispatcher = numba.njit(named(function, content), **options)
     dispatcher._cache = _DiskCache(content)
     return dispatcher
 

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from ohmgrad.engine import blocks_cpu, drain_cpu, feed_cpu, queue_cpu
-from ohmgrad.engine.blocks_cpu import Source, make_load, make_moves, source_of, spelled_out
-from ohmgrad.engine.compiler import ON_VIEWS, compile_function
-from ohmgrad.engine.drain_cpu import CHUNK, make_drain, new_desk
+from ohmgrad.engine.blocks_cpu import make_moves
+from ohmgrad.engine.compiler import ON_VIEWS
+from ohmgrad.engine.drain_cpu import new_desk
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.feed_cpu import GROUP, Line, make_queue
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.kernel_cache import compile_kernel
+from ohmgrad.engine.laws_cpu import bind, callers
 from ohmgrad.engine.packs_cpu import pack, unpacked
 from ohmgrad.engine.queue_cpu import VECTOR, new_block
 from ohmgrad.engine.replay import Cells, Events
@@ -46,16 +47,13 @@ def replay(cells: Cells, slices: Any, lanes: Any, skips: Tensor | None, events: 
     """
     if cells.prepared is None:
         cells.prepared = _Prepared.of(cells)
-    (count, width), before, behind, kernels, quiet = cells.prepared
+    (count, width), before, behind, quiet = cells.prepared
     counted, words, reads = skips is not None, len(lanes), len(events)
-    kernel = kernels.get(counted)
-    if kernel is None:
-        kernel = kernels[counted] = _kernel_of(cells, counted)
     of_slices, of_lanes = np.ascontiguousarray(slices), _whole_vectors(lanes)
     packs = unpacked(of_slices, of_lanes) if counted else pack(of_slices, of_lanes)
     in_order, found = _in_order(events, count, words, width) if reads else quiet
     skipped = _NO_SKIPS if skips is None else skips.numpy()
-    share(kernel, count, count * width * words, *before, *packs, skipped, *in_order, *behind, *draws.key)
+    share(_kernel(counted), count, count * width * words, *before, *packs, skipped, *in_order, *behind, *draws.key)
     return found
 
 
@@ -70,37 +68,24 @@ class _Prepared(NamedTuple):
     """What the kernel is given before what differs from replay to replay;"""
     behind: tuple[Any, ...]
     """and behind it."""
-    kernels: dict[bool, Any]
-    """For trains and for counts, when they have been needed."""
     quiet: tuple[Any, ...]
     """No events, see :func:`_in_order`."""
 
     @staticmethod
     def of(cells: Cells) -> _Prepared:
         """Those of some cells."""
-        count, width = cells.state.shape
         apparent = cells.apparent if cells.apparent is not None else cells.state
         arrays = (tensor.numpy() for tensor in (cells.state, apparent, cells.pulses, cells.raised))
-        constants = tuple(
-            np.array(value, np.float32) if isinstance(value, tuple) else np.float32(value)
-            for value in cells.law.constants
-        )
         behind = cells.apparent is not None, np.float32(cells.write_noise), cells.columns_are_slices
+        count, width = cells.state.shape
         nothing, read = np.zeros(0, np.int64), np.empty((0, width), np.float32)
         quiet = (np.zeros(count + 1, np.int64), nothing, nothing, np.zeros(0, np.bool_), read, read)
         return _Prepared(
             (count, width),
-            (*arrays, source_of(cells)[1], constants),
+            (*arrays, *bind(cells), len(cells.law.cell), 3 if cells.noisy else 0),
             (*behind, cells.pulse_stream, cells.write_stream),
-            {},
             (quiet, torch.from_numpy(read)),
         )
-
-
-def _kernel_of(cells: Cells, counted: bool) -> Any:
-    """The kernel for some cells."""
-    law, (source, _) = cells.law, source_of(cells)
-    return _kernel(law.function, law.order, len(law.cell), cells.noisy, counted, source)
 
 
 def _in_order(events: Events, count: int, words: int, width: int) -> tuple[tuple[Any, ...], Tensor]:
@@ -147,43 +132,24 @@ def _whole_vectors(given: Any) -> Any:
     return filled
 
 
-def _step(law: Any, order: tuple[int, ...], cell: str, tag: str) -> Any:
-    """The law as a function of (w, up, noise, cells, constants, lane).
-
-    :param cell: how parameter ``{k}`` of a lane is found in the cells.
-    """
-    further = (f", {cell.format(k=k)}" if k >= 0 else f", constants[{-1 - k}]" for k in order)
-    return spelled_out(
-        fingerprint(tag, cell),
-        "step",
-        "w, up, noise, cells, constants, lane",
-        [f"return law(w, up, noise{''.join(further)})"],
-        law=law,
-    )
-
-
 @cache
-def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, counted: bool, source: Source) -> Any:
-    """The kernel of one law, for trains or for counts."""
+def _kernel(counted: bool) -> Any:
+    """The kernel for trains or for counts."""
     import numba
 
-    from ohmgrad.engine import hints_cpu
+    from ohmgrad.engine import hints_cpu, pointers_cpu
     from ohmgrad.engine.hints_cpu import wide_vectors
 
-    tag = fingerprint(function, order, n_cell, noisy, counted, *source)
-    law = compile_function(function, whole_numbers=True)
-    step = _step(law, order, f"cells[{CHUNK} + {CHUNK} * {{k}} + lane]", tag)
-    step_here = _step(law, order, "cells[1 + {k}, lane]", tag)
-    load = make_load(n_cell, source, tag)
-    drain, (listen, find, feed) = make_drain(step, step_here, noisy, tag), make_queue(counted)
-    take, put_back, rewrite, reset, (copy, gather) = make_moves(noisy)
-    make_block, make_desk = new_block(), new_desk()
-    u32 = np.uint32
+    listen, find, feed = make_queue(counted)
+    take, put_back, rewrite, reset, (copy, gather) = make_moves()
+    make_block, make_desk, (call_drain, call_load) = new_block(), new_desk(), callers()
+    modules = blocks_cpu, feed_cpu, queue_cpu, drain_cpu, hints_cpu, pointers_cpu
+    tag, u32 = fingerprint(*modules, counted), np.uint32
 
     @partial(numba.njit, **ON_VIEWS)
     @partial(named, tag=tag)
     def walk(  # type: ignore[no-untyped-def]
-        s_begin, s_end, arrays, parameters, constants, packs, events, write_noise, by_column, address, memory
+        s_begin, s_end, arrays, law, packs, events, write_noise, by_column, turn, address, memory
     ):
         """Bring the slices ``s_begin`` to ``s_end - 1`` through the batch."""
         wide_vectors()
@@ -191,6 +157,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
         starts, event_words, event_ids, resets, values, read = events
         block, desk, visible, seen, all_loud, all_demands, segments, places, in_turn, few, few_signs, group = memory
         k0, k1, pulse_noise, write_address = address
+        drain_at, load_at, numbers, places_of = law
         words, last, has_write_noise = len(below), arrays[0].shape[1], len(seen) > 0
         parts: Any = (last + BLOCK - 1) // BLOCK
         nothing: Any = np.int64(0)  # a literal has a type of its own
@@ -218,7 +185,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
                     first = -1
             span = (width + VECTOR - 1) // VECTOR * VECTOR  # lanes beyond the array have no pulses
             if is_end or at + span > BLOCK:  # the block is full: apply what waits, and put its cells back
-                drain(block, at, most_filled, desk, constants, pulse_noise, k0, k1)
+                call_drain(drain_at, (block, at, most_filled, desk, numbers, pulse_noise, k0, k1))
                 if has_write_noise:
                     rewrite(block, visible, seen, at, write_noise, write_address, k0, k1)
                 put_back(block, visible, segments, held, arrays)
@@ -228,8 +195,8 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
             if first < 0:
                 copy(block.place[at : at + width], places)
                 few[:found, width:span] = 0
-            take(block, visible, seen, at, s, first, width, by_column, arrays)
-            load(parameters, block, s, first, at, width)
+            take(block, visible, seen, at, s, first, width, by_column, turn, arrays)
+            call_load(load_at, (places_of, numbers, block, s, first, at, width))
             segments[held, 0], segments[held, 1], segments[held, 2], segments[held, 3] = s, first, width, at
             held, k, done, waiting, end = held + 1, nothing, nothing, nothing, at + span
             least, fullest = nothing, nothing + 3
@@ -244,7 +211,7 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
                     )
                     most_filled = max(most_filled, fullest)
                     if more or is_event:
-                        drain(block, end, most_filled, desk, constants, pulse_noise, k0, k1)
+                        call_drain(drain_at, (block, end, most_filled, desk, numbers, pulse_noise, k0, k1))
                         least, fullest, most_filled = nothing, nothing + 3, nothing
                 if is_event:
                     if has_write_noise:
@@ -252,20 +219,20 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
                     shown = visible if has_write_noise else block.cells[0]
                     copy(read[event, first : first + width], shown[at : at + width])
                     if resets[event]:
-                        reset(block, at, values[event, first : first + width])
+                        reset(block, at, values[event, first : first + width], turn)
                         if has_write_noise:
                             rewrite(block, visible, seen, end, write_noise, write_address, k0, k1)
             at = end
 
     def kernel(  # type: ignore[no-untyped-def]
-        s_begin, s_end, state, apparent, pulses, raised, parameters, constants, slices, lanes, slice_signs, lane_signs,
-        firsts, below, fires, is_packed, skips, starts, event_words, event_ids, resets, values, read, has_write_noise,
-        write_noise, by_column, pulse_stream, write_stream, key0, key1,
+        s_begin, s_end, state, apparent, pulses, raised, drain_at, load_at, numbers, cell_places, cell_count, turn,
+        slices, lanes, slice_signs, lane_signs, firsts, below, fires, is_packed, skips, starts, event_words, event_ids,
+        resets, values, read, has_write_noise, write_noise, by_column, pulse_stream, write_stream, key0, key1,
     ):  # fmt: skip
         written, packs = BLOCK * has_write_noise, len(lanes)
         memory = (
-            make_block(n_cell, BLOCK),
-            make_desk(n_cell, BLOCK),
+            make_block(cell_count, BLOCK),
+            make_desk(cell_count, BLOCK),
             np.zeros(written, np.float32),
             np.zeros(written, np.int32),
             np.zeros(packs, np.int64),
@@ -281,14 +248,14 @@ def _kernel(function: Any, order: tuple[int, ...], n_cell: int, noisy: bool, cou
             s_begin,
             s_end,
             (state, apparent, pulses, raised),
-            parameters,
-            constants,
+            (drain_at, load_at, numbers, cell_places),
             (slices, lanes, slice_signs, lane_signs, firsts, below, fires, is_packed, skips),
             (starts, event_words, event_ids, resets, values, read),
             write_noise,
             by_column,
+            np.int32(turn),
             (u32(key0), u32(key1), u32(pulse_stream), u32(write_stream)),
             memory,
         )
 
-    return compile_kernel(kernel, __name__, tag, blocks_cpu, feed_cpu, queue_cpu, drain_cpu, hints_cpu)
+    return compile_kernel(kernel, __name__, *modules)
