@@ -101,7 +101,7 @@ class AnalogTile(HostModule):
         forward, backward = self.rpu_config.forward, self.rpu_config.backward
         self.forward_periphery = Periphery(forward, rows, columns, draws, Direction.FORWARD.stream())
         self.backward_periphery = Periphery(backward, columns, rows, draws, Direction.BACKWARD.stream(), True)
-        self._trace: list[tuple[Tensor, Tensor, bool]] = []  # inputs, gradients, and whether they have been checked
+        self._trace: list[tuple[Tensor, Tensor]] = []
         self._watch = Watch()
         self._drawing: Kept[Draws] = Kept()
         watch_optimizers()
@@ -131,6 +131,7 @@ class AnalogTile(HostModule):
         self.check(wait=False)
         return _like(d, self._product(self._rows(d, self.out_size, "gradient"), Direction.BACKWARD))
 
+    @in_single_precision
     def update(self, x: Tensor, d: Tensor) -> None:
         r"""Learn from a batch, :math:`W \leftarrow W - \lambda \sum_n d_n x_n^T` by the rule of the tile.
 
@@ -138,12 +139,8 @@ class AnalogTile(HostModule):
         :raises TileError: on wrong shapes or a number that is not finite; nothing is changed then.
         """
         self.check(wait=False)
-        self._update(self._rows(x, self.in_size, "input"), self._rows(d, self.out_size, "gradient"))
-
-    @in_single_precision
-    def _update(self, x: Tensor, d: Tensor) -> None:
-        """Learn from a batch of rows, checked and without gradients."""
-        x, count = self._with_bias(x), x.shape[0]
+        x, d = self._with_bias(self._rows(x, self.in_size, "input")), self._rows(d, self.out_size, "gradient")
+        count = x.shape[0]
         if count != d.shape[0]:
             raise TileError(f"{self.label}: {count} inputs but {len(d)} gradients. Give one gradient for each input.")
         if self._notices_late(x):
@@ -195,28 +192,22 @@ class AnalogTile(HostModule):
 
         They stay in the type they have: half precision takes half the memory.
         """
-        self._trace.append((_dense_copy(x), _dense_copy(d), False))
+        self._trace.append((_dense_copy(x), _dense_copy(d)))
 
     def forget(self) -> None:
         """Drop what was kept since the last step."""
         self._trace.clear()
 
+    @in_single_precision
     def learn(self) -> None:
         """One update with all that was kept since the last step, then forget it."""
         if self._trace:
             batches = self._trace.copy()
             self.forget()
-            x, d, checked = batches[0] if len(batches) == 1 else self._together(batches)
-            if checked and x.dtype is d.dtype is torch.float32 and not self._notices_late(x):
-                self._update(x, d)
-            else:
-                self.update(x, d)
-
-    @in_single_precision
-    def _together(self, batches: list[tuple[Tensor, Tensor, bool]]) -> tuple[Tensor, Tensor, bool]:
-        """Several batches as one."""
-        inputs, gradients, checked = zip(*batches, strict=True)
-        return torch.cat(inputs), torch.cat(gradients), all(checked)
+            if len(batches) > 1:
+                inputs, gradients = zip(*batches, strict=True)
+                batches = [(torch.cat(inputs), torch.cat(gradients))]
+            self.update(*batches[0])
 
     def post_update_step(self) -> None:
         """What time does at every optimizer step: diffusion, then decay, where the devices have them."""
@@ -587,8 +578,8 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
     tile: AnalogTile = ctx.tile
     of_input, of_weight, _ = ctx.needs_input_grad
     rows = tile._rows(gradient, tile.out_size, "gradient")  # before anything is remembered
-    if of_weight:  # both have been looked at, by the forward product and here
-        tile._trace.append((_dense_copy(_flat(x)), _dense_copy(_flat(gradient)), True))
+    if of_weight:
+        tile.remember(_flat(x), _flat(gradient))
     if not of_input:
         return None, None, None
     tile.check(wait=False)
