@@ -170,9 +170,17 @@ def next_reads(turns: Turns, start: Count, batch: int, period: int, clock: torch
 _NEXT_ONES = np.zeros(0, np.int64)
 
 
-@cache
 def no_reads(where: torch.device) -> Reads:
-    """None: always the same."""
+    """None, on some device."""
+    return _no_reads_here() if where.type == "cpu" else _made_no_reads(where)
+
+
+@cache
+def _no_reads_here() -> Reads:
+    return _made_no_reads(torch.device("cpu"))
+
+
+def _made_no_reads(where: torch.device) -> Reads:
     empty = torch.zeros(0, dtype=torch.int64, device=where)
     return Reads(empty, empty, empty)
 
