@@ -123,7 +123,7 @@ class Array(HostModule, ABC):
 @cache
 def _no_events() -> Events:
     """Those of an update without reads, in the processor's memory: always the same."""
-    return Events.none(torch.device("cpu"))
+    return Events.none()
 
 
 def hidden_of(arrays: Iterable[Array]) -> OrderedDict[str, Tensor]:

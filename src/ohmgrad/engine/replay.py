@@ -104,7 +104,7 @@ class Events:
         return Events(self.slices, words, self.resets & chosen, self.numbers)
 
     @staticmethod
-    def none(where: torch.device | None = None) -> Events:
+    def none(where: torch.device | str = "cpu") -> Events:
         """No reads."""
         empty = torch.zeros(0, dtype=torch.int64, device=where)
         return Events(empty, empty, empty.bool())
