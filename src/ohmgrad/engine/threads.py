@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from ohmgrad.engine.team import together
 
 WORK_PER_THREAD = 1 << 18
 """Nanoseconds, about, below which another thread does not pay."""
@@ -44,14 +43,4 @@ def share(kernel: Callable[..., Any], rows: int, work: float, *arguments: Any) -
         return kernel(0, rows, *arguments) or 0
     threads = max(1, min(torch.get_num_threads(), rows, int(work / WORK_PER_THREAD)))
     bounds = [rows * t // threads for t in range(threads + 1)]
-    others = [_helpers(threads - 1).submit(kernel, *bounds[t : t + 2], *arguments) for t in range(1, threads)]
-    counts = [kernel(*bounds[:2], *arguments), *(other.result() for other in others)]
-    return sum(count or 0 for count in counts)
-
-
-@cache
-def _helpers(count: int) -> ThreadPoolExecutor:
-    """Threads that wait for work: starting one takes as long as a small update. A forked process starts its own."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_helpers.cache_clear)
-    return ThreadPoolExecutor(count, thread_name_prefix="ohmgrad")
+    return sum(count or 0 for count in together(lambda t: kernel(*bounds[t : t + 2], *arguments), threads))
