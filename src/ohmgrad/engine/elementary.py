@@ -22,8 +22,7 @@ _SMALLEST_NORMAL = 1.1754943508222875e-38
 
 _LN2_HIGH = 0.693145751953125  # 15 bits: its product with an exponent is exact
 _LN2_LOW = 1.42860677e-06
-_ROUNDER = 12582912.0  # 1.5 * 2**23: the sum with it has no digits behind the point
-_ROUNDER_BITS = 0x4B400000
+_ROUNDER = 12583166.0  # 1.5 * 2**23 + 2 * 127: the sum with it has no digits behind the point
 
 
 def split(a):  # type: ignore[no-untyped-def]
@@ -56,9 +55,10 @@ def _exp_of_sum(high, low):  # type: ignore[no-untyped-def]
     z = r * r
     p = (z * 0.00138145406 + (r * 0.00836874545 + 0.041668389)) * z + (r * 0.166665211 + 0.49999994)
     p = p * z + r + 1.0
-    exponent = int32(bits_of(rounded) - _ROUNDER_BITS)
-    half = int32(exponent >> 1)  # in two factors, as 2**n may lie beyond the normal numbers
-    return p * float_of(int32((half + 127) << 23)) * float_of(int32((exponent - half + 127) << 23))
+    # 2**n may lie beyond the normal numbers: 2**(n // 2) times the rest. ``rounded`` ends in the 9 bits of n + 2 * 127,
+    # and in a bit pattern an exponent of 0 is 127.
+    half = int32((bits_of(rounded) >> 1) << 23)
+    return p * float_of(half) * float_of(int32((bits_of(rounded) << 23) - half))
 
 
 def _coarse(a):  # type: ignore[no-untyped-def]
@@ -89,26 +89,22 @@ def power(a, b):  # type: ignore[no-untyped-def]
     leading = _coarse(f)
     half_square = 0.5 * leading * leading
     whole = exponent * _LN2_HIGH
-    summed = whole + f
-    high = summed - half_square
-    lost = (f - (summed - whole)) + ((summed - high) - half_square)
+    high = whole + f - half_square
+    lost = f - (high - whole) - half_square
     rest = lost + exponent * _LN2_LOW + (_log_tail(f) - 0.5 * (f - leading) * (f + leading))
     # b * ln|a|: the product of the leading bits is exact, the others are small.
     logarithm = high + rest
     b_limited = maximum(-1e12, minimum(1e12, b))  # beyond all that matters
     leading, b_leading = _coarse(logarithm), _coarse(b_limited)
     low = b_leading * ((high - leading) + rest) + (b_limited - b_leading) * logarithm
-    value = _exp_of_sum(
-        maximum(-110.0, minimum(95.0, b_leading * leading)),
-        maximum(-1.0, minimum(1.0, low)),
-    )
+    product = where(base == 0.0, b * -inf, where(base < inf, b_leading * leading, b * base))  # NaN comes through
+    value = _exp_of_sum(maximum(-110.0, minimum(95.0, product)), maximum(-1.0, minimum(1.0, low)))
     # What is not a number times a logarithm.
-    value = where((base == 0.0) | (base == inf), where((base > 1.0) == (b > 0.0), inf, 0.0), value)
     fractional = floor(b_limited) != b_limited
     odd = (floor(0.5 * b_limited) != 0.5 * b_limited) & (floor(b_limited) == b_limited)
     value = where((bits_of(a) < 0) & odd, -value, value)
-    undefined = ((a < 0.0) & (base < inf) & fractional) | (a != a) | (b != b)
-    return where((b == 0.0) | (a == 1.0), 1.0, where(undefined, inf - inf, value))
+    value = where((a < 0.0) & (base < inf) & fractional, inf - inf, value)
+    return where((b == 0.0) | (a == 1.0), 1.0, value)
 
 
 def from_bfloat16(bits):  # type: ignore[no-untyped-def]
