@@ -57,6 +57,7 @@ def nanoseconds(load: Load) -> float:
 def main() -> None:
     """Measure and draw."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
     from rich.progress import track
 
     from limits import limits
@@ -81,6 +82,9 @@ def main() -> None:
         axis.set(xlabel=name, xscale="linear" if name == "threads" else "log", yscale="log")
         if name == "threads":
             axis.set_xticks(at)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3, which="both")
         for x, y, z in zip(at, measured, least, strict=True):
             print(f"{name:32} {x:>6}  {y:8.3f} ns  limit {z:6.3f} ns  {y / z:5.2f} times")
