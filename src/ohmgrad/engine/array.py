@@ -66,7 +66,7 @@ class CellArray(CellParameters):
         self.register_buffer("weight", self._laid_out(zeros))
         self.register_buffer("persistent_weights", self._laid_out(zeros) if device.write_noise > 0.0 else None)
         for name in ("pulses", "raised", "resets"):
-            self.register_buffer(name, self._laid_out(zeros.to(torch.int32)))
+            self.register_buffer(name, torch.zeros_like(self.weight, dtype=torch.int32))
         self.register_counter("operations")
         self.drifter = Drifter(device.drift, self.weight) if device.drift.nu > 0.0 else None
         states = ("weight",) if self.persistent_weights is None else ("weight", "persistent_weights")

@@ -14,7 +14,7 @@ from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.implementation import choose
-from ohmgrad.engine.implicit import GREATEST, LEAST, CellSampler, ImplicitCells, Sampling, recipe_of
+from ohmgrad.engine.implicit import GREATEST, LEAST, CellSampler, ImplicitCells, Sampling, in_blocks, recipe_of
 from ohmgrad.engine.site import Site
 from ohmgrad.engine.tracing import Untraceable
 from ohmgrad.errors import ConfigError
@@ -64,9 +64,13 @@ class CellParameters(Array):
         if cells is None:
             rows, columns = self.shape
             stream = Stream.CELLS.of(self.index)
-            cells = device.sample(CellSampler(own, stream, torch.arange(rows), columns, self.has_bias))
-        self.parameter_names = tuple(cells)
-        self._store(list(cells.values()))
+            draw = CellSampler(own, stream, torch.arange(rows), columns, self.has_bias)
+            cells = in_blocks(device.sample, draw, self.columns_are_slices)
+            self.parameter_names = tuple(cells)
+            self._keep([self._rounded(name, value) for name, value in cells.items()])
+        else:
+            self.parameter_names = tuple(cells)
+            self._store(list(cells.values()))
 
     def _laid_out(self, value: Tensor) -> Tensor:
         """A copy whose slices are contiguous in memory."""
@@ -160,9 +164,14 @@ class CellParameters(Array):
         return rounded
 
     def _store(self, values: list[Tensor]) -> None:
-        """Keep the parameters from now on."""
+        """Keep copies of the parameters from now on."""
+        names = self.parameter_names
+        self._keep([self._laid_out(self._rounded(name, value)) for name, value in zip(names, values, strict=True)])
+
+    def _keep(self, values: list[Tensor]) -> None:
+        """Keep the parameters, as they are stored, from now on."""
         for name, value in zip(self.parameter_names, values, strict=True):
-            self.register_buffer(name, self._laid_out(self._rounded(name, value)))
+            self.register_buffer(name, value)
         self.register_host_buffer("cells_origin", None)
 
     def _imply(self, origin: Tensor) -> None:

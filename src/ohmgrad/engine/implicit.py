@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -28,7 +28,7 @@ LEAST, GREATEST = "least weight", "greatest weight"
 """Names of the limits of a cell, beside those of its parameters."""
 
 _BLOCK = 1 << 18
-"""Cells that are sampled at once where nothing compiled does it, so that what they pass through takes little memory."""
+"""Cells that are sampled at once where nothing compiled does it."""
 
 
 @dataclass
@@ -55,6 +55,23 @@ def sampled(device: PulsedDevice, draw: Sampler) -> dict[str, Tensor]:
     cells = device.sample(draw)
     least, greatest = device.limits(cells)
     return {**cells, LEAST: least, GREATEST: greatest}
+
+
+def in_blocks(
+    sample: Callable[[Sampler], dict[str, Tensor]], draw: CellSampler, columns_are_slices: bool
+) -> dict[str, Tensor]:
+    """What ``sample`` says of all cells, new tensors ``[out, in]`` whose slices are contiguous in memory.
+
+    A block of rows comes after the other, so that what they pass through takes little memory.
+    """
+    found: dict[str, Tensor] = {}
+    shape = len(draw.rows), draw.columns
+    for rows in draw.rows.split(max(1, _BLOCK // draw.columns)):
+        for name, value in sample(replace(draw, rows=rows)).items():
+            if name not in found:
+                found[name] = value.new_empty(shape[::-1]).t() if columns_are_slices else value.new_empty(shape)
+            found[name][rows] = value
+    return found
 
 
 @dataclass(frozen=True)
@@ -205,10 +222,9 @@ class ImplicitCells:
 
     def _from_definition(self, names: tuple[str, ...], draws: Draws, where: torch.device) -> list[Tensor]:
         """The same by ``device.sample``."""
-        rows, columns = self.shape
-        found = [torch.empty(self.shape, device=where) for _ in names]
-        for block in torch.arange(rows, device=where).split(max(1, _BLOCK // columns)):
-            cells = sampled(self.device, CellSampler(draws, self.stream, block, columns, self.has_bias))
-            for value, name in zip(found, names, strict=True):
-                value[block] = cells[name]
-        return [value.t() if self.columns_are_slices else value for value in found]
+        found = in_blocks(
+            lambda draw: {name: value for name, value in sampled(self.device, draw).items() if name in names},
+            CellSampler(draws, self.stream, torch.arange(self.shape[0], device=where), self.shape[1], self.has_bias),
+            self.columns_are_slices,
+        )
+        return [found[name].t() if self.columns_are_slices else found[name] for name in names]
