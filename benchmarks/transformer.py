@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attentio
 
 from ohmgrad.configs import (
     ChoppedTransferCompound,
+    MappingParameter,
     RPUConfig,
     RuntimeParameter,
     SoftBoundsReferenceDevice,
@@ -49,10 +50,11 @@ class Shape:
 
 
 def config(**runtime: object) -> RPUConfig:
-    """Tiki-taka v3 on two soft-bounds devices of 100 states."""
+    """Tiki-taka v3 on two soft-bounds devices of 100 states; a layer is one tile, however large."""
     device = SoftBoundsReferenceDevice(dw_min=0.012, reference_std=0.05, subtract_symmetry_point=True)
     compound = ChoppedTransferCompound(unit_cell_devices=[device, device], in_chop_prob=0.1)
-    return UnitCellRPUConfig(device=compound, runtime=RuntimeParameter(**runtime))
+    whole = MappingParameter(max_input_size=0, max_output_size=0)
+    return UnitCellRPUConfig(device=compound, runtime=RuntimeParameter(**runtime), mapping=whole)
 
 
 class Block(nn.Module):

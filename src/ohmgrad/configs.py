@@ -51,6 +51,7 @@ from ohmgrad.parameters.enums import (
 )
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.parameters.mapping import MappingParameter
+from ohmgrad.parameters.pre_post import InputRangeParameter, PrePostProcessingParameter
 from ohmgrad.parameters.runtime import RuntimeParameter
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -65,7 +66,9 @@ class TileConfig(Config):
     update: UpdateParameters = Field(default_factory=UpdateParameters)
     """How gradients become pulses."""
     mapping: MappingParameter = Field(default_factory=MappingParameter)
-    """How a layer uses its tile."""
+    """How the weight of a layer becomes conductances on one or more tiles."""
+    pre_post: PrePostProcessingParameter = Field(default_factory=PrePostProcessingParameter)
+    """What is done digitally before and after a tile."""
     runtime: RuntimeParameter = Field(default_factory=RuntimeParameter)
     """How the simulation is run."""
 
@@ -123,7 +126,9 @@ class FloatingPointRPUConfig(Config):
     device: FloatingPointDevice = Field(default_factory=FloatingPointDevice)
     """What time does to the weights."""
     mapping: MappingParameter = Field(default_factory=MappingParameter)
-    """How a layer uses its tile."""
+    """How the weight of a layer becomes conductances on one or more tiles."""
+    pre_post: PrePostProcessingParameter = Field(default_factory=PrePostProcessingParameter)
+    """What is done digitally before and after a tile."""
     runtime: RuntimeParameter = Field(default_factory=RuntimeParameter)
     """How the simulation is run."""
 
@@ -174,6 +179,7 @@ __all__ = [
     "DynamicTransferCompound",
     "FloatingPointRPUConfig",
     "IOParameters",
+    "InputRangeParameter",
     "MappingParameter",
     "MixedPrecisionCompound",
     "NoiseManagementType",

@@ -48,7 +48,7 @@ class AnalogOptimizer(_Base):
             raise
         for name, parameter in zip(group.get("param_names", ()), group["params"], strict=False):
             if isinstance(parameter, AnalogWeight):
-                parameter.tile.name = name.removesuffix(".weight").removesuffix(".tile")
+                parameter.tile.name = _name_of_layer(name)
 
     def _analog(self) -> Iterator[tuple[dict[str, Any], AnalogTile]]:
         for group in self.param_groups:
@@ -93,7 +93,7 @@ class AnalogOptimizer(_Base):
             step = step.__wrapped__
         loss = step(self, closure)
         for group, tile in tiles:
-            tile.set_learning_rate(float(group["lr"]))
+            tile.set_learning_rate(float(group["lr"]) * tile.rate_scale)
             tile.learn()
         for _, tile in tiles:
             tile.post_update_step()
@@ -115,3 +115,8 @@ class AnalogSGD(AnalogOptimizer, torch.optim.SGD):
 
 class AnalogAdam(AnalogOptimizer, torch.optim.Adam):
     """``torch.optim.Adam`` for the digital parameters; analog weights are pulsed by plain gradients."""
+
+
+def _name_of_layer(parameter: str) -> str:
+    """The layer that an analog weight belongs to, by the name of the weight in the model."""
+    return parameter.removesuffix(".weight").removesuffix(".tile").removesuffix(".blocks.0").removesuffix(".matrix")

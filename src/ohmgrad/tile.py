@@ -69,6 +69,8 @@ class AnalogTile(HostModule):
     backward_vectors: Tensor
     average_input: Tensor
     weight: AnalogWeight
+    rate_scale: float
+    """By which an optimizer multiplies the learning rate, see ``MappingParameter.weight_scaling_lr_compensation``."""
 
     def __init__(
         self, out_size: int, in_size: int, rpu_config: RPUConfig | None = None, has_bias: bool = False
@@ -82,6 +84,7 @@ class AnalogTile(HostModule):
         check_io(self.rpu_config.backward, "backward")
         self.out_size, self.in_size, self.has_bias = out_size, in_size, has_bias
         self.name = ""
+        self.rate_scale = 1.0
         where = torch.get_default_device()
         with torch.device("cpu"):  # it is made on the processor, whatever updates it later
             self._make(out_size, in_size + int(has_bias))
@@ -111,17 +114,19 @@ class AnalogTile(HostModule):
 
     # --- the five verbs ----------------------------------------------------------------------------------------------
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The analog product ``W x``, ``[..., in]`` to ``[..., out]``; remembers the gradient when it is trained.
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        r"""The analog product ``W x``, ``[..., in]`` to ``[..., out]``; remembers the gradient when it is trained.
 
         In a region of ``torch.autocast`` the input is taken, and the output given, in the type of the region.
 
+        :param scale: a digital factor s of the outputs, ``[1]`` or ``[out]``; none of its own is learned. What is
+            remembered moves the scaled weight s W, by :math:`-\lambda d x^T` with d the gradient of the scaled outputs.
         :raises TileError: on a wrong width or a number that is not finite.
         """
         x = cast_for_region(x) if isinstance(x, Tensor) else x
         if not torch.is_grad_enabled():
-            return self._forward_product(x, marks_clipped=False)[0]
-        return _AnalogProduct.apply(x, self._shown, self)
+            return _scaled(self._forward_product(x, marks_clipped=False)[0], scale)
+        return _AnalogProduct.apply(x, self._shown, self, scale)
 
     def backward(self, d: Tensor) -> Tensor:
         r"""The analog product :math:`W^T d`, ``[..., out]`` to ``[..., in]``.
@@ -560,35 +565,42 @@ class _AnalogProduct(torch.autograd.Function):
     """The analog products as PyTorch differentiates them; the weight's gradient stays with the tile as (x, d)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: AnalogWeight, tile: AnalogTile) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: AnalogWeight, tile: AnalogTile, scale: Tensor | None) -> Tensor:
         ctx.tile = tile
         y, clipped = tile._forward_product(x, marks_clipped=ctx.needs_input_grad[0])
-        ctx.save_for_backward(x, clipped)
-        return y
+        ctx.save_for_backward(x, clipped, scale)
+        return _scaled(y, scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
         # What refuses a second derivative takes its time, also where no graph is made.
         return (_refusing_second if torch.is_grad_enabled() else _gradients)(ctx, gradient)
 
 
-def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
+def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
     """What :class:`_AnalogProduct` gives back."""
-    x, clipped = ctx.saved_tensors
+    x, clipped, scale = ctx.saved_tensors
     tile: AnalogTile = ctx.tile
-    of_input, of_weight, _ = ctx.needs_input_grad
+    of_input, of_weight, *_ = ctx.needs_input_grad
     rows = tile._rows(gradient, tile.out_size, "gradient")  # before anything is remembered
     if of_weight:
-        tile.remember(_flat(x), _flat(gradient))
+        remembered = _flat(gradient)
+        tile.remember(_flat(x), remembered if scale is None else remembered / (scale * tile.rate_scale))
     if not of_input:
-        return None, None, None
+        return None, None, None, None
     tile.check(wait=False)
+    rows = _scaled(rows, scale)
     if clipped is not None:  # what was clipped does not depend on the input
         rows = rows.masked_fill(clipped.reshape(rows.shape), 0.0)
-    return _like(gradient, tile._product(rows, Direction.BACKWARD)), None, None
+    return _like(gradient, tile._product(rows, Direction.BACKWARD)), None, None, None
 
 
 _refusing_second = once_differentiable(_gradients)
+
+
+def _scaled(values: Tensor, scale: Tensor | None) -> Tensor:
+    """Values ``[..., out]`` times a factor, in their own type."""
+    return values if scale is None else (values * scale).to(values.dtype)
 
 
 def _flat(values: Tensor) -> Tensor:

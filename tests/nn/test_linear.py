@@ -128,8 +128,8 @@ def test_initial_weights_lie_within_the_bounds_of_the_cells() -> None:
 
 def test_parameters_are_the_visible_weight_and_the_bias() -> None:
     layer = AnalogLinear(5, 3)
-    assert [name for name, _ in layer.named_parameters()] == ["bias", "tile.weight"]
-    assert [name for name, _ in AnalogLinear(5, 3, bias=False).named_parameters()] == ["tile.weight"]
+    assert [name for name, _ in layer.named_parameters()] == ["bias", "matrix.blocks.0.tile.weight"]
+    assert [name for name, _ in AnalogLinear(5, 3, bias=False).named_parameters()] == ["matrix.blocks.0.tile.weight"]
     assert layer.weight is layer.tile.weight
     assert layer.weight.shape == (3, 5)
     assert "in_features=5, out_features=3, bias=True" in repr(layer)

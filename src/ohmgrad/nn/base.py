@@ -1,0 +1,122 @@
+"""What layers with analog weights have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ohmgrad.configs import RPUConfig
+from ohmgrad.errors import TileError
+from ohmgrad.nn.matrix import TiledMatrix
+from ohmgrad.tile import AnalogTile, checked_config
+from ohmgrad.weight import AnalogWeight
+
+
+class AnalogLayer(nn.Module):
+    """A layer of torch whose weight lies on analog tiles.
+
+    A kind of layer says what its digital twin is (:meth:`digital`) and what it does with the matrix.
+
+    :param out_features: rows of the matrix; :param in_features: columns of it, in each group.
+    :param bias: whether there is a bias: an ordinary parameter ``[out]``, or the last column of the matrix.
+    :param rpu_config: of the tiles; default ``SingleRPUConfig()``.
+    :param groups: of inputs and outputs that have nothing to do with each other.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(
+        self, out_features: int, in_features: int, bias: bool, rpu_config: RPUConfig | None, groups: int = 1
+    ) -> None:
+        super().__init__()
+        is_digital = checked_config(rpu_config).mapping.digital_bias
+        self.matrix = TiledMatrix(out_features, in_features, rpu_config, bias and not is_digital, groups)
+        self.register_parameter("bias", nn.Parameter(torch.empty(out_features)) if bias and is_digital else None)
+        self.reset_parameters()
+
+    def digital(self) -> nn.Module:
+        """A new layer of torch of the same kind and sizes, with initial weights."""
+        raise NotImplementedError
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether there is a bias, digital or analog."""
+        return self.bias is not None or self.matrix.has_bias
+
+    def reset_parameters(self) -> None:
+        """Weights and bias as a new layer of torch has them, within the bounds of the cells."""
+        twin: Any = self.digital()
+        self.set_weights(twin.weight.detach(), None if twin.bias is None else twin.bias.detach())
+
+    # --- tiles -------------------------------------------------------------------------------------------------------
+
+    @property
+    def tiles(self) -> list[AnalogTile]:
+        """All tiles, in the order of :class:`~ohmgrad.nn.matrix.TiledMatrix`."""
+        return [block.tile for block in self.matrix.blocks]  # type: ignore[misc]
+
+    @property
+    def tile(self) -> AnalogTile:
+        """The tile, of a layer that has one.
+
+        :raises TileError: if it has more.
+        """
+        blocks = self.matrix.blocks
+        if len(blocks) > 1:
+            raise TileError(f"{type(self).__name__}({self.extra_repr()}) has {len(blocks)} tiles. Use layer.tiles.")
+        return blocks[0].tile  # type: ignore[return-value]
+
+    # --- weights -----------------------------------------------------------------------------------------------------
+
+    @property
+    def weight(self) -> AnalogWeight | Tensor:
+        """The visible weight: that of the tile, or what several tiles and their scales amount to (a copy)."""
+        if self.matrix.is_one_tile:
+            return self.tile.weight
+        weight, _ = self.get_weights()
+        return weight.to(self.tiles[0].weight.device)
+
+    def get_weights(self) -> tuple[Tensor, Tensor | None]:
+        """Copies of the weight, in the shape that torch gives it, and of the bias, on the processor."""
+        weight, bias = self.matrix.get_weights(), self.bias
+        if self.matrix.has_bias:
+            return self._shaped(weight[:, :-1]), weight[:, -1].clone()
+        return self._shaped(weight), None if bias is None else bias.detach().cpu().clone()
+
+    @torch.no_grad()
+    def set_weights(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """Set the weight, in the shape that torch gives it, and the bias; None leaves the bias as it is.
+
+        :raises TileError: on a wrong shape or a number that is not finite.
+        """
+        flat = torch.as_tensor(weight, dtype=torch.float32).flatten(1)
+        if self.matrix.has_bias:
+            column = self.matrix.get_weights()[:, -1] if bias is None else torch.as_tensor(bias, dtype=torch.float32)
+            flat = torch.cat([flat, column.to(flat.device)[:, None]], 1)
+        self.matrix.set_weights(flat)
+        if self.bias is not None and bias is not None:
+            self.bias.copy_(bias)
+
+    def _shaped(self, matrix: Tensor) -> Tensor:
+        """Rows ``[out, in]`` in the shape that torch gives the weight."""
+        return matrix
+
+    def _with_bias(self, y: Tensor) -> Tensor:
+        """Outputs ``[..., out]`` and the digital bias, if there is one."""
+        bias = self._parameters["bias"]  # the fast way
+        if bias is None:
+            return y
+        return y + (bias if bias.dtype is y.dtype else bias.to(y.dtype))
+
+
+def analog_layers(model: nn.Module) -> Iterator[tuple[str, AnalogLayer]]:
+    """The analog layers of a model by name."""
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, AnalogLayer))
+
+
+def analog_tiles(model: nn.Module) -> Iterator[tuple[str, AnalogTile]]:
+    """The tiles of a model by name."""
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, AnalogTile))
