@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from builders import RULES, rule
 from ohmgrad import AnalogLinear, AnalogSGD, AnalogTile
@@ -16,6 +17,9 @@ from ohmgrad.configs import (
     ChoppedTransferCompound,
     IdealDevice,
     IOParameters,
+    OneSidedUnitCell,
+    PulseType,
+    RPUConfig,
     SingleRPUConfig,
     SoftBoundsDevice,
     TransferCompound,
@@ -126,6 +130,62 @@ def test_an_input_that_is_no_floating_point_tensor_is_refused(x: Tensor) -> None
         exact().tile._forward_product(x, marks_clipped=False)
 
 
+def trained(config: RPUConfig) -> AnalogTile:
+    """A tile that a batch has reached."""
+    torch.manual_seed(3)
+    tile = AnalogTile(3, 4, config)
+    tile.update(BATCH[0], BATCH[1])
+    return tile
+
+
+BATCH = torch.linspace(-1, 1, 20).reshape(5, 4), torch.linspace(-0.5, 1, 15).reshape(5, 3)
+
+
+def all_configs() -> list[RPUConfig]:
+    """Every rule, and what is worked out in other ways."""
+    pair, counts = OneSidedUnitCell(unit_cell_devices=[SoftBoundsDevice()], refresh_every=1), rule("sgd")
+    counts.update.pulse_type = PulseType.MEAN_COUNT
+    implicit = rule("sgd")
+    implicit.runtime.implicit_cells = True
+    scaled = rule("ttv3", auto_scale=True)
+    return [*map(rule, RULES), UnitCellRPUConfig(device=pair), counts, implicit, scaled]
+
+
+@pytest.mark.parametrize("config", all_configs(), ids=[*RULES, "one-sided", "counts", "implicit", "scaled"])
+@pytest.mark.parametrize("default", ["device", "dtype"])
+def test_an_update_does_not_depend_on_what_torch_makes_by_default(config: RPUConfig, default: str) -> None:
+    wanted, other = trained(config), trained(config)
+    wanted.update(*BATCH)
+    if default == "device":
+        with torch.device("meta"):
+            other.update(*BATCH)
+    else:
+        torch.set_default_dtype(torch.float64)
+        try:
+            other.update(*BATCH)
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in wanted.state_dict().items())
+
+
+def test_what_is_assigned_from_a_checkpoint_gets_the_type_that_kernels_expect() -> None:
+    wanted, other = trained(rule("sgd")), trained(rule("sgd"))
+    state = {name: value.double() if value.is_floating_point() else value for name, value in other.state_dict().items()}
+    other.load_state_dict(state, assign=True)
+    for tile in (wanted, other):
+        tile.update(*BATCH)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in wanted.state_dict().items())
+
+
+def test_a_bias_may_be_pruned() -> None:
+    layer = AnalogLinear(4, 3, rpu_config=rule("sgd"))
+    x = torch.ones(2, 4)
+    before = layer.tile(x)
+    layer.tile.forward_vectors.zero_()
+    prune.random_unstructured(layer, "bias", 3)
+    torch.testing.assert_close(layer(x), before)
+
+
 def test_cells_are_simulated_in_single_precision_whatever_the_default_is() -> None:
     def run() -> Tensor:
         torch.manual_seed(3)
@@ -149,7 +209,7 @@ def test_cells_are_simulated_in_single_precision_whatever_the_default_is() -> No
 def test_a_visible_weight_in_a_checkpoint_is_not_taken_for_the_cells() -> None:
     layer = exact()
     before = layer.tile.get_weights()
-    state = {**layer.state_dict(), "tile.weight": torch.full((2, 3), 5.0)}
+    state = {**layer.state_dict(), "matrix.blocks.0.tile.weight": torch.full((2, 3), 5.0)}
     with pytest.raises(RuntimeError, match=r"Unexpected key.*tile\.weight"):
         layer.load_state_dict(state)
     assert torch.equal(layer.tile.get_weights(), before)

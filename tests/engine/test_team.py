@@ -3,6 +3,8 @@
 import multiprocessing
 import sys
 import threading
+import time
+from typing import Any
 
 import pytest
 import torch
@@ -60,6 +62,46 @@ def test_other_threads_may_ask_for_work_at_the_same_time(count: int) -> None:
     for asker in askers:
         asker.join()
     assert found == {k: [k, k + 1] for k in range(4)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_process_that_was_forked_after_loops_of_torch_does_not_wait_for_threads_it_has_not() -> None:
+    team._team.cache_clear()  # as if only torch had used its threads
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.randn(2_000_000).exp()
+        child = multiprocessing.get_context("fork").Process(target=together, args=(abs, 2))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
+    finally:
+        child.kill()
+        torch.set_num_threads(before)
+
+
+def test_work_has_ended_before_an_interruption_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "_team", lambda: None)
+    ended, heard = threading.Event(), []
+    real = team.wait
+
+    def interrupted(others: Any) -> Any:
+        if not heard:
+            heard.append(True)
+            raise KeyboardInterrupt
+        return real(others)
+
+    monkeypatch.setattr(team, "wait", interrupted)
+
+    def work(t: int) -> None:
+        if t == 1:
+            time.sleep(0.05)
+            ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        together(work, 2)
+    assert ended.is_set()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")

@@ -146,7 +146,7 @@ class OneSidedArray(CompositeArray):
         reads = []
         for which, half in enumerate(halves):
             columns = half.weight.shape[1]
-            one_hot = torch.eye(columns, device=half.weight.device)
+            one_hot = torch.eye(columns, dtype=torch.float32, device=half.weight.device)
             numbers = self.refreshes * columns + torch.arange(columns, device=half.weight.device)
             stream = Stream.REFRESH.of(self.index, 8 * which)  # a product takes eight parts of a stream
             io, periphery = config.refresh_forward, self.read_peripheries[which]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
@@ -19,11 +20,15 @@ from torch import Tensor
 from ohmgrad.engine.compiler import INLINED
 
 
-def address(tensor: Tensor | None) -> int | None:
-    """Where the numbers of a tensor are."""
+def address(tensor: Tensor | None, kind: torch.dtype = torch.float32) -> int | None:
+    """Where the numbers of a tensor are.
+
+    :raises TypeError: if they are of another kind, or not one behind the other: compiled code would not notice.
+    """
     if tensor is None:
         return None
-    assert tensor.is_contiguous()
+    if tensor.dtype is not kind or not tensor.is_contiguous():
+        raise TypeError(f"A kernel was given {tensor.dtype} with strides {tensor.stride()}, not contiguous {kind}.")
     return tensor.data_ptr()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -158,6 +158,10 @@ class CellArray(CellParameters):
         self._kept.forget()  # it holds the memory that the tensors may leave
         super()._apply(fn, recurse)
         return self
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        self._kept.forget()
+        super()._load_from_state_dict(*arguments)
 
     def pulse_counts(self) -> PulseCounts:
         """What the cells have received since they were made."""

@@ -131,7 +131,7 @@ def _to_digital(
         _outputs(),
         n,
         n * width * (NANOSECONDS + RANDOM * settings.output_draws),
-        *(y.data_ptr(), address(given), gain, n, width, ends, beyond, address(clipped), *_place(numbers)),
+        *(y.data_ptr(), address(given), gain, n, width, ends, beyond, address(clipped, torch.bool), *_place(numbers)),
         *(stream + (shift << 8), part, *draws.key, *circuits, *settings.output_converter),
     )
     return torch.from_numpy(beyond) if count else None

@@ -43,16 +43,22 @@ def _describe(part: Any) -> str:
 
 
 def _describe_module(module: types.ModuleType) -> str:
-    """The functions and constants that a module defines."""
+    """The functions, constants and named tuples that a module defines."""
     described = []
     for name, value in vars(module).items():
         for attribute in ("__wrapped__", "py_func", "_defn"):  # behind a cache, a compiled function, an intrinsic
             value = getattr(value, attribute, value)
         if isinstance(value, types.FunctionType) and value.__module__ == module.__name__:
             described.append(f"{name} {_describe_code(value.__code__)}")
-        elif isinstance(value, (int, float)):
+        elif isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "_fields"):
+            described.append(f"{name} {value._fields}")
+        elif not name.startswith("__") and _is_constant(value):
             described.append(f"{name} {value!r}")
     return "\n".join(described)
+
+
+def _is_constant(value: Any) -> bool:
+    return all(map(_is_constant, value)) if isinstance(value, tuple) else isinstance(value, (int, float, str))
 
 
 def _describe_code(code: types.CodeType) -> str:

@@ -98,7 +98,11 @@ class HostModule(nn.Module):
         return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        kinds = {name: value.dtype for name, value in self._buffers.items() if value is not None}
         super()._load_from_state_dict(state_dict, prefix, *arguments)
+        for name, kind in kinds.items():  # ``assign=True`` takes what was loaded, of whatever type
+            value = self._buffers[name]
+            self._buffers[name] = None if value is None else value.to(kind)
         self._bring_back()  # ``assign=True`` takes what was loaded, where it is
 
     def __setstate__(self, state: dict[str, Any]) -> None:

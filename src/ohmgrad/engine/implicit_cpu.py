@@ -39,7 +39,7 @@ def cell_function(function: Callable[..., Any], n_constants: int, tag: str) -> A
 
 def values(sampling: Sampling, names: int, slices: Tensor, lanes: int, columns_are_slices: bool) -> Tensor:
     """The parameters of the cells of some slices, float32 ``[names, n, lanes]``."""
-    found = torch.empty(names, len(slices), lanes)
+    found = torch.empty(names, len(slices), lanes, dtype=torch.float32, device="cpu")
     kernel = _kernel(sampling.function, len(sampling.constants), names)
     work = 10 * found.numel()  # each takes some nanoseconds
     share(kernel, len(slices), work, found.numpy(), slices.numpy(), columns_are_slices, packed(sampling))

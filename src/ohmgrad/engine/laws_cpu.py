@@ -43,6 +43,10 @@ class Bound(NamedTuple):
     places: Any
 
 
+_STORED = torch.float32, torch.bfloat16, torch.float16
+"""Types that parameters of cells are loaded from."""
+
+
 def bind(cells: Cells) -> Bound:
     """The law of some cells, compiled; valid as long as their tensors are where they are."""
     law, sampling, numbers = cells.law, cells.sampling, list[float]()
@@ -57,7 +61,9 @@ def bind(cells: Cells) -> Bound:
         places, numbers = [(int(each), 0) for each in whole], [*numbers, *drawn]
     else:
         source = tuple(value.dtype for value in cells.parameters)
-        assert all(value.stride(1) == 1 or value.shape[1] == 1 for value in cells.parameters)
+        for given in cells.parameters:
+            if given.dtype not in _STORED or not (given.stride(1) == 1 or given.shape[1] == 1):
+                raise TypeError(f"A parameter of cells is {given.dtype} with strides {given.stride()}.")
         places = [(value.data_ptr(), value.stride(0)) for value in cells.parameters]
     drain, load, _ = _compiled(law.function, law.order, len(law.cell), tuple(spans), cells.noisy, source)
     return Bound(drain, load, np.array(numbers, np.float32), np.array(places, np.int64).reshape(-1, 2))

@@ -103,10 +103,10 @@ def pulse_lengths(
 
         return Lengths(*on_gpu(x, d, rate, settings), longest)
     if implementation == "cpu":
-        out = torch.empty(len(x), dtype=torch.int64), torch.empty(len(x)), torch.empty(len(x))
-        arrays = [tensor.contiguous().numpy() for tensor in (*out, x, d, rate)]
+        bl, a, b = x.new_empty(len(x), dtype=torch.int64), *x.new_empty(2, len(x), dtype=torch.float32)
+        arrays = [tensor.contiguous().numpy() for tensor in (bl, a, b, x, d, rate)]
         _compiled()(*arrays, settings)
-        return Lengths(*out, longest)
+        return Lengths(bl, a, b, longest)
     top_x, top_d = (row_peaks(values, implementation).double() for values in (x, d))
     bl, a, b = train_length(top_x, top_d, rate, *settings)
     return Lengths(bl.long(), a.float(), b.float(), longest)

@@ -23,7 +23,7 @@ def row_peaks(values: Tensor, implementation: Implementation) -> Tensor:
     """Largest magnitude of every row of float32 ``[n, lines]``, ``[n]``."""
     if implementation == "gpu" or values.device.type != "cpu":
         return values.abs().amax(1)
-    found = torch.empty(len(values), dtype=torch.float32)
+    found = torch.empty(len(values), dtype=torch.float32, device="cpu")
     _of_rows()(found.numpy(), values.contiguous().numpy())
     return found
 

@@ -64,7 +64,7 @@ def trains(
 ) -> Trains:
     """See :func:`ohmgrad.engine.plan.plan_lines`."""
     settings, longest = lengths.length_settings(granularity, up)
-    x, d, rates = samples.x.contiguous(), samples.d.contiguous(), samples.rates.contiguous()
+    x, d, rates = samples.x.contiguous(), samples.d.contiguous(), samples.rates.double().contiguous()
     words = known_words(longest, draws)
     if words == 0:
         words = words_of(lengths.pulse_lengths(x, d, rates, granularity, up, "cpu").bl)

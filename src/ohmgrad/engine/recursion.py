@@ -90,7 +90,7 @@ def run(
 def _on_processor(recursion: Recursion, slices: Tensor) -> Tensor:
     first, tensors = recursion.cells[0], (*recursion.cells, *recursion.matrices, *recursion.reads)
     (count, lanes), size = first.shape, recursion.matrices[0].shape[0] if recursion.matrices else 0
-    written = torch.empty(count, lanes, dtype=torch.float32)
+    written = torch.empty(count, lanes, dtype=torch.float32, device="cpu")
     held = [written, *map(Tensor.contiguous, (slices, *tensors))]
     kernel, places = _compiled(*recursion.form, tuple([tensor.dtype for tensor in tensors])), map(Tensor.data_ptr, held)
     share(kernel, lanes, 2.0 * written.numel(), count, lanes, size, *places, *recursion.constants)
@@ -136,4 +136,4 @@ def _compiled(
 
 
 def _numpy_type(kind: torch.dtype) -> Any:
-    return torch.empty(0, dtype=kind).numpy().dtype.type
+    return torch.empty(0, dtype=kind, device="cpu").numpy().dtype.type

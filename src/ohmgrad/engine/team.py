@@ -2,7 +2,7 @@
 
 torch shares its loops among threads of an OpenMP library. After a loop these look for the next one, again and again for
 some milliseconds, and keep their cores busy with it: another thread of ours would wait behind them, or behind the one
-that has called it. So they are given our work too, by the function that every ``omp parallel`` of a C compiler calls.
+that has called it. So they are given our work too, by the function that GCC makes of ``omp parallel``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar
 
@@ -27,24 +27,39 @@ def together(work: Callable[[int], T], count: int) -> list[T]:
     if count == 1:
         return [work(0)]
     team = _team() if count == torch.get_num_threads() else None  # another number would make it start threads anew
-    if team is not None and team.process == os.getpid():
+    if team is not None and os.getpid() == _PROCESS:
         return team.share(work, count)
-    others = [_helpers(count - 1).submit(work, t) for t in range(1, count)]
+    others: list[Future[T]] = []
     try:
+        others += (_helpers().submit(work, t) for t in range(1, count))
         first = work(0)
     finally:
-        wait(others)
+        _wait_for(others)
     return [first, *(other.result() for other in others)]
 
 
-class Team:
-    """The threads of the OpenMP library that torch uses.
+_PROCESS = os.getpid()
+"""That in which this was imported. A forked one has none of the threads that the OpenMP library believes to have."""
 
-    They belong to the process that first used them: a forked one has none of them.
-    """
+
+def _wait_for(others: list[Future[T]]) -> None:
+    """Return when all have ended, whatever is raised meanwhile: they work in memory that is then let go."""
+    raised: BaseException | None = None
+    while True:
+        try:
+            wait(others)
+            break
+        except BaseException as error:  # Ctrl-C
+            raised = error
+    if raised is not None:
+        raise raised
+
+
+class Team:
+    """The threads of the OpenMP library that torch uses."""
 
     def __init__(self, start: Any, number: Any) -> None:
-        self._start, self._number, self.process = start, number, os.getpid()
+        self._start, self._number = start, number
 
     def share(self, work: Callable[[int], T], count: int) -> list[T]:
         """See :func:`together`."""
@@ -84,8 +99,8 @@ def _team() -> Team | None:
 
 
 @cache
-def _helpers(count: int) -> ThreadPoolExecutor:
+def _helpers() -> ThreadPoolExecutor:
     """Threads that wait for work: starting one takes as long as a small update. A forked process starts its own."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_helpers.cache_clear)
-    return ThreadPoolExecutor(count, thread_name_prefix="ohmgrad")
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ohmgrad")

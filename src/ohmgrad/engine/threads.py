@@ -14,8 +14,8 @@ WORK_PER_THREAD = 1 << 18
 """Nanoseconds, about, below which another thread does not pay."""
 
 SERIAL = 2**15 - 1
-"""Elements of a block on the processor: as many as torch leaves to one thread. Several would spin afterwards, on the
-cores that the kernels need next."""
+"""Elements of a block on the processor, unless a row has more: as many as torch leaves to one thread. Several would
+spin afterwards, on the cores that the kernels need next."""
 
 
 def serial(*values: Tensor) -> Iterator[tuple[Tensor, ...]]:

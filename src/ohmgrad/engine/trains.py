@@ -45,7 +45,7 @@ def pack(chances: Tensor, bl: Tensor, words: int, draws: Draws, stream: int, num
     :returns: int32 ``[n * words, lines]``.
     """
     if draws.implementation == "cpu":
-        out = torch.empty(chances.shape[0] * words, chances.shape[1], dtype=torch.int32)
+        out = chances.new_empty(chances.shape[0] * words, chances.shape[1], dtype=torch.int32)
         arrays = [tensor.contiguous().numpy() for tensor in (out, chances, bl, numbers)]
         nanoseconds = NANOSECONDS * chances.numel() * words
         key = map(np.uint32, draws.key)

@@ -106,7 +106,7 @@ class AnalogLayer(nn.Module):
 
     def _with_bias(self, y: Tensor) -> Tensor:
         """Outputs ``[..., out]`` and the digital bias, if there is one."""
-        bias = self._parameters["bias"]  # the fast way
+        bias = self.bias
         if bias is None:
             return y
         return y + (bias if bias.dtype is y.dtype else bias.to(y.dtype))
