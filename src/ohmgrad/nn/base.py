@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,15 @@ from ohmgrad.nn.matrix import TiledMatrix
 from ohmgrad.tile import AnalogTile, checked_config
 from ohmgrad.weight import AnalogWeight
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class AnalogLayer(nn.Module):
     """A layer of torch whose weight lies on analog tiles.
 
-    A kind of layer says what its digital twin is (:meth:`digital`) and what it does with the matrix.
+    A kind of layer says what its ``twin`` in torch is, by which ``sizes`` that is made, and what it does with its
+    matrix.
 
     :param out_features: rows of the matrix; :param in_features: columns of it, in each group.
     :param bias: whether there is a bias: an ordinary parameter ``[out]``, or the last column of the matrix.
@@ -27,6 +31,10 @@ class AnalogLayer(nn.Module):
     """
 
     bias: nn.Parameter | None
+    twin: type[nn.Module]
+    """The layer of torch."""
+    sizes: tuple[str, ...]
+    """Arguments of both that are attributes of both, but the bias."""
 
     def __init__(
         self, out_features: int, in_features: int, bias: bool, rpu_config: RPUConfig | None, groups: int = 1
@@ -37,9 +45,38 @@ class AnalogLayer(nn.Module):
         self.register_parameter("bias", nn.Parameter(torch.empty(out_features)) if bias and is_digital else None)
         self.reset_parameters()
 
+    @classmethod
+    def from_digital(cls, module: nn.Module, rpu_config: RPUConfig | None = None) -> Self:
+        """A layer with the weights of one of torch, within the bounds of the cells, on the same device.
+
+        :param module: an instance of the ``twin`` of this class.
+        """
+        sizes = {name: getattr(module, name) for name in cls.sizes}
+        layer = cls(**sizes, bias=module.bias is not None, rpu_config=rpu_config)
+        weight, bias = cast(Tensor, module.weight), cast("Tensor | None", module.bias)
+        layer.set_weights(weight.detach(), None if bias is None else bias.detach())
+        for tile in layer.tiles:
+            tile.weight.requires_grad_(weight.requires_grad)
+        if layer.bias is not None and bias is not None:
+            layer.bias.requires_grad_(bias.requires_grad)
+        return layer.to(weight.device).train(module.training)
+
+    def to_digital(self) -> nn.Module:
+        """A layer of torch with the visible weights, on the same device."""
+        module, (weight, bias) = self.digital(), self.get_weights()
+        with torch.no_grad():
+            cast(Tensor, module.weight).copy_(weight)
+            if bias is not None:
+                cast(Tensor, module.bias).copy_(bias)
+        trained = self.tiles[0].weight.requires_grad
+        cast(Tensor, module.weight).requires_grad_(trained)
+        if bias is not None:
+            cast(Tensor, module.bias).requires_grad_(trained if self.bias is None else self.bias.requires_grad)
+        return module.to(self.tiles[0].weight.device).train(self.training)
+
     def digital(self) -> nn.Module:
         """A new layer of torch of the same kind and sizes, with initial weights."""
-        raise NotImplementedError
+        return self.twin(**{name: getattr(self, name) for name in self.sizes}, bias=self.has_bias)
 
     @property
     def has_bias(self) -> bool:

@@ -19,15 +19,13 @@ class AnalogLinear(AnalogLayer):
     :param rpu_config: of the tiles; default ``SingleRPUConfig()``.
     """
 
+    twin, sizes = nn.Linear, ("in_features", "out_features")
+
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, rpu_config: RPUConfig | None = None
     ) -> None:
         self.in_features, self.out_features = in_features, out_features
         super().__init__(out_features, in_features, bias, rpu_config)
-
-    def digital(self) -> nn.Linear:
-        """A new ``torch.nn.Linear`` of the same sizes."""
-        return nn.Linear(self.in_features, self.out_features, self.has_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""

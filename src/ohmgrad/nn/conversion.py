@@ -1,0 +1,91 @@
+"""Models of torch with analog layers in the place of digital ones, and back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from ohmgrad.configs import RPUConfig
+from ohmgrad.errors import ConfigError
+from ohmgrad.nn.base import AnalogLayer
+from ohmgrad.nn.conv import AnalogConv1d, AnalogConv2d, AnalogConv3d
+from ohmgrad.nn.linear import AnalogLinear
+
+LAYERS: dict[type[nn.Module], type[AnalogLayer]] = {
+    kind.twin: kind for kind in (AnalogLinear, AnalogConv1d, AnalogConv2d, AnalogConv3d)
+}
+"""The analog layer of every digital one."""
+Special = Mapping[str | type[nn.Module], RPUConfig | None]
+
+
+def convert_to_analog(
+    model: nn.Module,
+    rpu_config: RPUConfig,
+    special: Special | None = None,
+    exclude: Iterable[str] = (),
+    inplace: bool = False,
+) -> nn.Module:
+    """A model whose linear layers and convolutions are analog, with the same weights as far as the cells can hold them.
+
+    Layers of exactly these classes are converted; those of derived classes stay, since they may do something else. A
+    layer that a model has in two places stays one layer.
+
+    :param special: other configurations for some layers, None for those that stay digital: by name or pattern
+        (``"encoder.*"``, ``"*.head"``), or by class. The first name that fits counts, then the class.
+    :param exclude: names or patterns of modules that stay as they are, with all that is in them.
+    :param inplace: change the model itself; else it stays as it is.
+    :raises ConfigError: if a name in ``special`` or ``exclude`` fits nothing.
+    """
+    special, exclude = dict(special or {}), list(exclude)
+    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
+    for pattern in [*exclude, *(key for key in special if isinstance(key, str))]:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(f"convert_to_analog: no module is called {pattern!r}. There are: {', '.join(names[1:])}.")
+
+    def convert(name: str, module: nn.Module) -> nn.Module | None:
+        analog = LAYERS.get(type(module))
+        if analog is None:
+            return None
+        by_name = (config for key, config in special.items() if isinstance(key, str) and fnmatchcase(name, key))
+        config = next(by_name, special.get(type(module), rpu_config))
+        return None if config is None else analog.from_digital(module, config)
+
+    converted = _replaced(model if inplace else copy.deepcopy(model), convert, exclude)
+    for module in converted.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            module.activation_relu_or_gelu = 0  # else, in evaluation, it reads weights and passes its layers by
+    return converted
+
+
+def convert_to_digital(model: nn.Module, exclude: Iterable[str] = (), inplace: bool = False) -> nn.Module:
+    """A model whose analog layers are those of torch, with the visible weights.
+
+    :param exclude: names or patterns of modules that stay as they are; :param inplace: change the model itself.
+    """
+
+    def convert(_name: str, module: nn.Module) -> nn.Module | None:
+        return module.to_digital() if isinstance(module, AnalogLayer) else None
+
+    return _replaced(model if inplace else copy.deepcopy(model), convert, list(exclude))
+
+
+def _replaced(model: nn.Module, convert: Callable[[str, nn.Module], nn.Module | None], exclude: list[str]) -> nn.Module:
+    """The model with other modules where ``convert`` gives some; the same module becomes the same."""
+    done: dict[nn.Module, nn.Module] = {}
+
+    def replaced(name: str, module: nn.Module) -> nn.Module:
+        if any(fnmatchcase(name, pattern) for pattern in exclude):
+            return module
+        if module not in done:
+            other = convert(name, module)
+            done[module] = module if other is None else other
+            if other is None:
+                for key, child in list(module._modules.items()):  # those that stand in two places, in both
+                    if child is not None:
+                        setattr(module, key, replaced(f"{name}.{key}" if name else key, child))
+        return done[module]
+
+    return replaced("", model)
