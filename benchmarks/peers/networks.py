@@ -21,7 +21,7 @@ STEPS = 5
 
 
 class Convolution(nn.Module):
-    """A convolution as a linear layer on patches: ohmgrad has no other yet, so both get this one."""
+    """A convolution as a linear layer on patches, the same in both libraries."""
 
     def __init__(self, linear: nn.Module, kernel: int) -> None:
         super().__init__()
