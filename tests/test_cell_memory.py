@@ -373,3 +373,17 @@ def test_the_page_on_memory_says_what_every_rule_takes() -> None:
         assert totals == [bytes_of(with_runtime(config, **way), "total") for way in WAYS], name
         mixed = rule(names[name], SoftBoundsDevice(), **({"gamma": 0.5} if names[name] in COMPOUNDS else {}))
         assert bytes_of(mixed, "visible") == visible, name
+
+
+class Sloped(SoftBoundsDevice):
+    """Upper bounds that fall from the first row to the last."""
+
+    def sample(self, draw: Any) -> dict[str, Tensor]:
+        cells = super().sample(draw)
+        bound = cells["max_bound"]
+        return {**cells, "max_bound": torch.linspace(2.0, 1.0, len(bound))[:, None].expand_as(bound)}
+
+
+def test_a_device_that_samples_in_its_own_way_sees_all_cells_at_once() -> None:
+    bounds = AnalogTile(1000, 300, SingleRPUConfig(device=Sloped())).get_hidden_parameters()["max_bound"]
+    torch.testing.assert_close(bounds[:, 0], torch.linspace(2.0, 1.0, 1000))

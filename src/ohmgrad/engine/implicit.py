@@ -58,15 +58,15 @@ def sampled(device: PulsedDevice, draw: Sampler) -> dict[str, Tensor]:
 
 
 def in_blocks(
-    sample: Callable[[Sampler], dict[str, Tensor]], draw: CellSampler, columns_are_slices: bool
+    sample: Callable[[Sampler], dict[str, Tensor]], draw: CellSampler, columns_are_slices: bool, whole: bool = False
 ) -> dict[str, Tensor]:
     """What ``sample`` says of all cells, new tensors ``[out, in]`` whose slices are contiguous in memory.
 
-    A block of rows comes after the other, so that what they pass through takes little memory.
+    A block of rows comes after the other, so that what they pass through takes little memory; ``whole``: all at once.
     """
     found: dict[str, Tensor] = {}
     shape = len(draw.rows), draw.columns
-    for rows in draw.rows.split(max(1, _BLOCK // draw.columns)):
+    for rows in draw.rows.split(len(draw.rows) if whole else max(1, _BLOCK // draw.columns)):
         for name, value in sample(replace(draw, rows=rows)).items():
             if name not in found:
                 found[name] = value.new_empty(shape[::-1]).t() if columns_are_slices else value.new_empty(shape)
