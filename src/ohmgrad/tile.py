@@ -125,7 +125,7 @@ class AnalogTile(HostModule):
         """
         x = cast_for_region(x) if isinstance(x, Tensor) else x
         if not torch.is_grad_enabled():
-            return _scaled(self._forward_product(x, marks_clipped=False)[0], scale)
+            return scaled(self._forward_product(x, marks_clipped=False)[0], scale)
         return _AnalogProduct.apply(x, self._shown, self, scale)
 
     def backward(self, d: Tensor) -> Tensor:
@@ -569,7 +569,7 @@ class _AnalogProduct(torch.autograd.Function):
         ctx.tile = tile
         y, clipped = tile._forward_product(x, marks_clipped=ctx.needs_input_grad[0])
         ctx.save_for_backward(x, clipped, scale)
-        return _scaled(y, scale)
+        return scaled(y, scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
@@ -589,7 +589,7 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, N
     if not of_input:
         return None, None, None, None
     tile.check(wait=False)
-    rows = _scaled(rows, scale)
+    rows = scaled(rows, scale)
     if clipped is not None:  # what was clipped does not depend on the input
         rows = rows.masked_fill(clipped.reshape(rows.shape), 0.0)
     return _like(gradient, tile._product(rows, Direction.BACKWARD)), None, None, None
@@ -598,7 +598,7 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, N
 _refusing_second = once_differentiable(_gradients)
 
 
-def _scaled(values: Tensor, scale: Tensor | None) -> Tensor:
+def scaled(values: Tensor, scale: Tensor | None) -> Tensor:
     """Values ``[..., out]`` times a factor, in their own type."""
     return values if scale is None else (values * scale).to(values.dtype)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ohmgrad.engine import addresses_cpu, lengths, peaks, plan
 from ohmgrad.engine import trains as packing
-from ohmgrad.engine.addresses_cpu import array_at, floats
+from ohmgrad.engine.addresses_cpu import address, array_at, floats
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.draws import Draws, Stream
 from ohmgrad.engine.fingerprint import fingerprint, named
@@ -77,9 +77,9 @@ def trains(
         packing.NANOSECONDS * n * words * (rows + columns),
         of_x,
         of_d,
-        x.data_ptr(),
-        d.data_ptr(),
-        rates.data_ptr(),
+        address(x),
+        address(d),
+        address(rates, torch.float64),
         _NO_FLIPS if samples.x_signs is None else samples.x_signs.contiguous().numpy(),
         _NO_FLIPS if samples.d_signs is None else samples.d_signs.contiguous().numpy(),
         settings,

@@ -93,7 +93,7 @@ class AnalogLayer(nn.Module):
     @property
     def tiles(self) -> list[AnalogTile]:
         """All tiles, in the order of :class:`~ohmgrad.nn.matrix.TiledMatrix`."""
-        return [block.tile for block in self.matrix.blocks]  # type: ignore[misc]
+        return [block.tile for block in self.matrix.each()]
 
     @property
     def tile(self) -> AnalogTile:
@@ -101,10 +101,10 @@ class AnalogLayer(nn.Module):
 
         :raises TileError: if it has more.
         """
-        blocks = self.matrix.blocks
-        if len(blocks) > 1:
-            raise TileError(f"{type(self).__name__}({self.extra_repr()}) has {len(blocks)} tiles. Use layer.tiles.")
-        return blocks[0].tile  # type: ignore[return-value]
+        tiles = self.tiles
+        if len(tiles) > 1:
+            raise TileError(f"{type(self).__name__}({self.extra_repr()}) has {len(tiles)} tiles. Use layer.tiles.")
+        return tiles[0]
 
     # --- weights -----------------------------------------------------------------------------------------------------
 

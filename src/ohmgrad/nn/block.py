@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ohmgrad.configs import RPUConfig
 from ohmgrad.nn.input_range import InputRange
 from ohmgrad.parameters.mapping import MappingParameter
-from ohmgrad.tile import AnalogTile
+from ohmgrad.tile import AnalogTile, scaled
 
 
 class Block(nn.Module):
@@ -48,15 +48,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""
-        ranged, learned = self.input_range, self.out_scale
-        if ranged is None:
-            y = self.tile(x, self.mapping_scale)
-        else:
-            inside, limit = ranged(x)
-            y = self.tile(inside, self.mapping_scale)
-            y = (y * limit).to(y.dtype)
-        result: Tensor = y if learned is None else (y * learned).to(y.dtype)
-        return result
+        inside, limit = (x, None) if self.input_range is None else self.input_range(x)
+        return scaled(scaled(self.tile(inside, self.mapping_scale), limit), self.out_scale)
 
     def scale(self) -> Tensor | None:
         """All factors of the outputs together, ``[1]`` or ``[out]``, without a gradient; None if there are none."""

@@ -29,6 +29,7 @@ class AnalogLinear(AnalogLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""
+        # As an attribute, a module is searched for in one dictionary after the other; torch types it as one or None.
         return self._with_bias(self._modules["matrix"](x))  # type: ignore[misc]
 
     def extra_repr(self) -> str:

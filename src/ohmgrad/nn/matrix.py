@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,29 +55,33 @@ class TiledMatrix(nn.Module):
             for index, columns in enumerate(self.in_sizes)
             for rows in self.out_sizes
         )
-        only = self.blocks[0] if len(self.blocks) == 1 else None
-        self.is_one_tile = isinstance(only, Block) and only.is_plain
+        self.is_one_tile = len(self.blocks) == 1 and next(self.each()).is_plain
+
+    def each(self) -> Iterator[Block]:
+        """The blocks in their order."""
+        return cast("Iterator[Block]", iter(self.blocks))
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in]``, of all groups, to ``[..., out]``."""
         if self.is_one_tile:
+            # A list of modules makes a string of the number and searches: a tenth of a small product.
             y: Tensor = self._modules["blocks"]._modules["0"]._modules["tile"](x)  # type: ignore[union-attr, misc]
-            return y  # the fast way
+            return y
         if x.shape[-1] != sum(self._widths):
             raise TileError(f"The input has shape {tuple(x.shape)}; its last dimension must be {sum(self._widths)}.")
-        blocks, outputs = iter(self.blocks), list[Tensor]()
+        blocks, outputs = self.each(), list[Tensor]()
         parts = x.split(self._widths, -1)
         for group in range(self.groups):
             of_group = parts[group * len(self.in_sizes) :][: len(self.in_sizes)]
             given = [[next(blocks)(part) for _ in self.out_sizes] for part in of_group]
-            outputs += [_sum(same_rows) for same_rows in zip(*given, strict=True)]
+            outputs += [sum(rest, first) for first, *rest in zip(*given, strict=True)]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
 
     def get_weights(self) -> Tensor:
         """A copy of the matrix ``[out, in]`` on the processor; an analog bias is its last column."""
-        blocks, rows = iter(self.blocks), list[Tensor]()
+        blocks, rows = self.each(), list[Tensor]()
         for _ in range(self.groups):
-            columns = [torch.cat([next(blocks).get_weights() for _ in self.out_sizes]) for _ in self.in_sizes]  # type: ignore[operator]
+            columns = [torch.cat([next(blocks).get_weights() for _ in self.out_sizes]) for _ in self.in_sizes]
             rows.append(torch.cat(columns, 1))
         return torch.cat(rows)
 
@@ -88,11 +94,11 @@ class TiledMatrix(nn.Module):
         if weights.shape != (rows, columns):
             raise TileError(f"Weights of shape {tuple(weights.shape)} given, {(rows, columns)} needed.")
         widths = [*self.in_sizes[:-1], self.in_sizes[-1] + int(self.has_bias)]
-        blocks = iter(self.blocks)
+        blocks = self.each()
         for of_group in weights.split(rows // self.groups):
             for of_inputs in of_group.split(widths, 1):
                 for block in of_inputs.split(self.out_sizes):
-                    next(blocks).set_weights(block)  # type: ignore[operator]
+                    next(blocks).set_weights(block)
 
 
 def pieces(size: int, most: int) -> list[int]:
@@ -100,10 +106,3 @@ def pieces(size: int, most: int) -> list[int]:
     count = math.ceil(size / most) if most else 1
     each, larger = divmod(size, max(1, count))
     return [each + int(index < larger) for index in range(max(1, count))]
-
-
-def _sum(values: tuple[Tensor, ...]) -> Tensor:
-    total = values[0]
-    for value in values[1:]:
-        total = total + value
-    return total
