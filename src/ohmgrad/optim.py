@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -118,5 +119,6 @@ class AnalogAdam(AnalogOptimizer, torch.optim.Adam):
 
 
 def _name_of_layer(parameter: str) -> str:
-    """The layer that an analog weight belongs to, by the name of the weight in the model."""
-    return parameter.removesuffix(".weight").removesuffix(".tile").removesuffix(".blocks.0").removesuffix(".matrix")
+    """The layer that an analog weight belongs to, on whichever of its tiles, by the name of the weight in the model."""
+    of_tile = re.sub(r"(^|\.)matrix\.blocks\.\d+(?=\.tile\.weight$)", "", parameter)
+    return of_tile.removesuffix(".weight").removesuffix(".tile")

@@ -222,6 +222,12 @@ def test_a_copy_of_a_scaled_layer_on_several_tiles_learns_on_as_the_original(way
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in layer.state_dict().items())
 
 
+def test_every_tile_of_a_layer_is_called_after_the_layer() -> None:
+    model = nn.Sequential(nn.Tanh(), AnalogLinear(6, 4, rpu_config=exact(max_input_size=2)))
+    AnalogSGD(model.named_parameters(), lr=0.1)
+    assert {tile.label for tile in model[1].tiles} == {"layer '1' (2 inputs, 4 outputs)"}
+
+
 def test_what_cannot_be_is_an_error_that_says_so() -> None:
     layer = AnalogLinear(6, 4, rpu_config=exact(max_input_size=2))
     with pytest.raises(TileError, match=r"has 3 tiles. Use layer.tiles"):
