@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from builders import perfect, rule
 from ohmgrad import AnalogLinear, AnalogSGD, ConfigError
 from ohmgrad.configs import IdealDevice, RPUConfig, SingleRPUConfig, SoftBoundsDevice
-from ohmgrad.nn import AnalogConv2d, convert_to_analog, convert_to_digital
+from ohmgrad.nn import (
+    AnalogConv2d,
+    AnalogSequential,
+    convert_to_analog,
+    convert_to_digital,
+    named_analog_layers,
+    named_analog_tiles,
+)
 
 
 def exact() -> RPUConfig:
@@ -146,3 +153,17 @@ def test_an_encoder_of_torch_does_not_pass_its_analog_layers_by() -> None:
     assert int(analog.linear1.tile.forward_vectors) == 6
     assert isinstance(analog.linear1, AnalogLinear)
     assert not isinstance(analog.linear1, AnalogConv2d)
+
+
+def test_modules_tell_the_analog_layers_and_tiles_in_them() -> None:
+    config = exact()
+    config.mapping.max_input_size = 3
+    model = AnalogSequential(AnalogLinear(5, 4, rpu_config=config), nn.ReLU(), nn.Linear(4, 2))
+    assert [name for name, _ in model.named_analog_layers()] == ["0"]
+    assert list(model.analog_layers()) == [model[0]]
+    assert [name for name, _ in model.named_analog_tiles()] == ["0.matrix.blocks.0.tile", "0.matrix.blocks.1.tile"]
+    assert list(model.analog_tiles()) == model[0].tiles == list(model[0].analog_tiles())
+    assert model.analog_tile_count == 2
+    plain = nn.ModuleList(model)
+    assert [layer for _, layer in named_analog_layers(plain)] == [model[0]]
+    assert [tile for _, tile in named_analog_tiles(plain)] == model[0].tiles

@@ -18,7 +18,39 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class AnalogLayer(nn.Module):
+class AnalogModule(nn.Module):
+    """A module that knows the analog layers and tiles in it."""
+
+    def analog_layers(self) -> Iterator[AnalogLayer]:
+        """The analog layers, in the order of the modules."""
+        return (layer for _, layer in named_analog_layers(self))
+
+    def named_analog_layers(self) -> Iterator[tuple[str, AnalogLayer]]:
+        """The same by name."""
+        return named_analog_layers(self)
+
+    def analog_tiles(self) -> Iterator[AnalogTile]:
+        """The tiles, in the order of the modules."""
+        return (tile for _, tile in named_analog_tiles(self))
+
+    def named_analog_tiles(self) -> Iterator[tuple[str, AnalogTile]]:
+        """The same by name."""
+        return named_analog_tiles(self)
+
+    @property
+    def analog_tile_count(self) -> int:
+        """How many tiles there are."""
+        return sum(1 for _ in self.analog_tiles())
+
+
+class AnalogSequential(AnalogModule, nn.Sequential):
+    """``torch.nn.Sequential`` that knows the analog layers and tiles in it.
+
+    Analog layers work in any module of torch; of one that does not know them, :func:`named_analog_tiles` tells.
+    """
+
+
+class AnalogLayer(AnalogModule):
     """A layer of torch whose weight lies on analog tiles.
 
     A kind of layer says what its ``twin`` in torch is, by which ``sizes`` that is made, and what it does with its
@@ -149,11 +181,11 @@ class AnalogLayer(nn.Module):
         return y + (bias if bias.dtype is y.dtype else bias.to(y.dtype))
 
 
-def analog_layers(model: nn.Module) -> Iterator[tuple[str, AnalogLayer]]:
+def named_analog_layers(model: nn.Module) -> Iterator[tuple[str, AnalogLayer]]:
     """The analog layers of a model by name."""
     return ((name, module) for name, module in model.named_modules() if isinstance(module, AnalogLayer))
 
 
-def analog_tiles(model: nn.Module) -> Iterator[tuple[str, AnalogTile]]:
+def named_analog_tiles(model: nn.Module) -> Iterator[tuple[str, AnalogTile]]:
     """The tiles of a model by name."""
     return ((name, module) for name, module in model.named_modules() if isinstance(module, AnalogTile))

@@ -13,9 +13,11 @@ from ohmgrad.errors import ConfigError
 from ohmgrad.nn.base import AnalogLayer
 from ohmgrad.nn.conv import AnalogConv1d, AnalogConv2d, AnalogConv3d
 from ohmgrad.nn.linear import AnalogLinear
+from ohmgrad.nn.recurrent_twin import AnalogRecurrent
 
-LAYERS: dict[type[nn.Module], type[AnalogLayer]] = {
-    kind.twin: kind for kind in (AnalogLinear, AnalogConv1d, AnalogConv2d, AnalogConv3d)
+LAYERS: dict[type[nn.Module], type[AnalogLayer | AnalogRecurrent]] = {
+    **{kind.twin: kind for kind in (AnalogLinear, AnalogConv1d, AnalogConv2d, AnalogConv3d)},
+    **dict.fromkeys((nn.RNN, nn.LSTM, nn.GRU), AnalogRecurrent),
 }
 """The analog layer of every digital one."""
 Special = Mapping[str | type[nn.Module], RPUConfig | None]
@@ -28,7 +30,7 @@ def convert_to_analog(
     exclude: Iterable[str] = (),
     inplace: bool = False,
 ) -> nn.Module:
-    """A model whose linear layers and convolutions are analog, with the same weights as far as the cells can hold them.
+    """A model whose linear, convolutional and recurrent layers are analog, with weights as near as cells can hold.
 
     Layers of exactly these classes are converted; those of derived classes stay, since they may do something else. A
     layer that a model has in two places stays one layer.
@@ -67,7 +69,7 @@ def convert_to_digital(model: nn.Module, exclude: Iterable[str] = (), inplace: b
     """
 
     def convert(_name: str, module: nn.Module) -> nn.Module | None:
-        return module.to_digital() if isinstance(module, AnalogLayer) else None
+        return module.to_digital() if isinstance(module, (AnalogLayer, AnalogRecurrent)) else None
 
     return _replaced(model if inplace else copy.deepcopy(model), convert, list(exclude))
 
