@@ -10,7 +10,6 @@ from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from ohmgrad.algorithms.base import Rule, RuleParameters, SingleArrayRule
 from ohmgrad.algorithms.sgd import ExactSGD, PulsedSGD
@@ -40,6 +39,7 @@ from ohmgrad.engine.site import Site
 from ohmgrad.engine.watch import Watch, complaint
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.memory import Memory, memory_of
+from ohmgrad.product import analog_product, like, numbered
 from ohmgrad.weight import AnalogWeight, watch_optimizers
 
 _FORWARD, _BACKWARD = Stream.FORWARD.of(0), Stream.BACKWARD.of(0)
@@ -107,6 +107,7 @@ class AnalogTile(HostModule):
         self._trace: list[tuple[Tensor, Tensor]] = []
         self._watch = Watch()
         self._drawing: Kept[Draws] = Kept()
+        self._number = numbered(self)
         watch_optimizers()
         self.weight = AnalogWeight(torch.zeros(site.shape, dtype=torch.float32))
         self.register_load_state_dict_post_hook(_after_load)
@@ -124,9 +125,7 @@ class AnalogTile(HostModule):
         :raises TileError: on a wrong width or a number that is not finite.
         """
         x = cast_for_region(x) if isinstance(x, Tensor) else x
-        if not torch.is_grad_enabled():
-            return scaled(self._forward_product(x, marks_clipped=False)[0], scale)
-        return _AnalogProduct.apply(x, self._shown, self, scale)
+        return analog_product(self, x, scale)
 
     def backward(self, d: Tensor) -> Tensor:
         r"""The analog product :math:`W^T d`, ``[..., out]`` to ``[..., in]``.
@@ -134,7 +133,7 @@ class AnalogTile(HostModule):
         :raises TileError: on a wrong width or a number that is not finite.
         """
         self.check(wait=False)
-        return _like(d, self._product(self._rows(d, self.out_size, "gradient"), Direction.BACKWARD))
+        return like(d, self._backward_product(self._rows(d, self.out_size, "gradient")))
 
     @in_single_precision
     def update(self, x: Tensor, d: Tensor) -> None:
@@ -479,8 +478,12 @@ class AnalogTile(HostModule):
             clipped = torch.zeros(rows.shape[0], self.out_size, dtype=torch.bool, device=x.device)
         y = self._product(rows, Direction.FORWARD, clipped)
         if clipped is not None and (self._notices_late(rows) or any_holds(clipped)):
-            return _like(x, y), clipped.reshape(*x.shape[:-1], self.out_size)
-        return _like(x, y), None
+            return like(x, y), clipped.reshape(*x.shape[:-1], self.out_size)
+        return like(x, y), None
+
+    def _backward_product(self, rows: Tensor) -> Tensor:
+        """The product of checked rows of gradients, float32 ``[n, in]``."""
+        return self._product(rows, Direction.BACKWARD)
 
     # --- PyTorch's own saving, loading, copying and moving -----------------------------------------------------------
 
@@ -507,6 +510,7 @@ class AnalogTile(HostModule):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._number = numbered(self)
         watch_optimizers()
         self._show()
 
@@ -559,57 +563,3 @@ def _make_rule(config: RPUConfig, site: Site) -> Rule:
     if isinstance(device, RuleParameters):
         return device.build(site)
     return PulsedSGD(checked(device, "device"), site)
-
-
-class _AnalogProduct(torch.autograd.Function):
-    """The analog products as PyTorch differentiates them; the weight's gradient stays with the tile as (x, d)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: AnalogWeight, tile: AnalogTile, scale: Tensor | None) -> Tensor:
-        ctx.tile = tile
-        y, clipped = tile._forward_product(x, marks_clipped=ctx.needs_input_grad[0])
-        ctx.save_for_backward(x, clipped, scale)
-        return scaled(y, scale)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
-        # What refuses a second derivative takes its time, also where no graph is made.
-        return (_refusing_second if torch.is_grad_enabled() else _gradients)(ctx, gradient)
-
-
-def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
-    """What :class:`_AnalogProduct` gives back."""
-    x, clipped, scale = ctx.saved_tensors
-    tile: AnalogTile = ctx.tile
-    of_input, of_weight, *_ = ctx.needs_input_grad
-    rows = tile._rows(gradient, tile.out_size, "gradient")  # before anything is remembered
-    if of_weight:
-        remembered = _flat(gradient)
-        tile.remember(_flat(x), remembered if scale is None else remembered / (scale * tile.rate_scale))
-    if not of_input:
-        return None, None, None, None
-    tile.check(wait=False)
-    rows = scaled(rows, scale)
-    if clipped is not None:  # what was clipped does not depend on the input
-        rows = rows.masked_fill(clipped.reshape(rows.shape), 0.0)
-    return _like(gradient, tile._product(rows, Direction.BACKWARD)), None, None, None
-
-
-_refusing_second = once_differentiable(_gradients)
-
-
-def scaled(values: Tensor, scale: Tensor | None) -> Tensor:
-    """Values ``[..., out]`` times a factor, in their own type."""
-    return values if scale is None else (values * scale).to(values.dtype)
-
-
-def _flat(values: Tensor) -> Tensor:
-    """Values ``[..., width]`` as ``[n, width]``."""
-    return values if values.ndim == 2 else values.reshape(-1, values.shape[-1])
-
-
-def _like(values: Tensor, rows: Tensor) -> Tensor:
-    """Results ``[n, width]`` in the type and with the leading dimensions of the values that they belong to."""
-    if values.ndim != 2:
-        rows = rows.reshape(*values.shape[:-1], rows.shape[1])
-    return rows if values.dtype is torch.float32 else rows.to(values.dtype)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ohmgrad.configs import RPUConfig
 from ohmgrad.nn.input_range import InputRange
 from ohmgrad.parameters.mapping import MappingParameter
-from ohmgrad.tile import AnalogTile, scaled
+from ohmgrad.product import scaled
+from ohmgrad.tile import AnalogTile
 
 
 class Block(nn.Module):

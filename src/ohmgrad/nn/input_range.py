@@ -34,19 +34,26 @@ class InputRange(HostModule):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         r"""The clipped and divided inputs, and the range :math:`r`, without a gradient, to multiply the outputs by."""
         parameters = self.parameters_of_range
-        if self.training and x.numel() > 1 and int(self.batches) < parameters.init_from_data:
+        if self.training and x.numel() > 1 and self._may_learn_from_data():
             self._learn_from_data(x)
         limit = self.value.abs()
         inside: Tensor = _IntoRange.apply(x, limit, parameters)
         return inside, limit.detach()
 
+    def _may_learn_from_data(self) -> bool:
+        """Whether batches are still counted; a compiled graph cannot ask, and finds out on the way."""
+        most = self.parameters_of_range.init_from_data
+        return most > 0 and (torch.compiler.is_compiling() or int(self.batches) < most)
+
     @torch.no_grad()
     def _learn_from_data(self, x: Tensor) -> None:
         """The running mean over batches of so many standard deviations; batches of equal numbers do not count."""
-        before = int(self.batches)
+        before = self.batches
+        is_counted = before < self.parameters_of_range.init_from_data
         spread = x.float().std() * self.parameters_of_range.init_std_alpha
-        self.value.copy_(torch.where(spread > 0.0, (self.value.abs() * before + spread) / (before + 1), self.value))
-        self.batches += 1
+        is_moved = is_counted.to(x.device) & (spread > 0.0)
+        self.value.copy_(torch.where(is_moved, (self.value.abs() * before + spread) / (before + 1), self.value))
+        self.batches += is_counted
 
     def extra_repr(self) -> str:
         """For ``print(model)``."""

@@ -69,8 +69,8 @@ class TiledMatrix(nn.Module):
             return y
         if x.shape[-1] != sum(self._widths):
             raise TileError(f"The input has shape {tuple(x.shape)}; its last dimension must be {sum(self._widths)}.")
-        blocks, outputs = self.each(), list[Tensor]()
-        parts = x.split(self._widths, -1)
+        outputs: list[Tensor] = []
+        blocks, parts = self.each(), x.split(self._widths, -1)
         for group in range(self.groups):
             of_group = parts[group * len(self.in_sizes) :][: len(self.in_sizes)]
             given = [[next(blocks)(part) for _ in self.out_sizes] for part in of_group]
