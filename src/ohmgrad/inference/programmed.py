@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ohmgrad.engine.draws import Stream
+from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.mvm import mvm
 from ohmgrad.engine.noise import Numbers, next_numbers
 from ohmgrad.engine.precision import cast_for_region, in_single_precision
@@ -22,7 +23,7 @@ from ohmgrad.parameters.io import IOParameters
 from ohmgrad.tile import AnalogTile, scaled
 
 
-class ProgrammedTile(nn.Module):
+class ProgrammedTile(HostModule):
     """Stands where an :class:`~ohmgrad.tile.AnalogTile` was: multiplies through its circuits, and learns nothing.
 
     It is programmed when it is made, and then as old as :meth:`drift` last said. All that it remembers are buffers.
