@@ -58,7 +58,7 @@ def trained_on_digits() -> nn.Module:
     config = SingleRPUConfig(device=IdealDevice())
     model = nn.Sequential(AnalogLinear(64, 32, rpu_config=config), nn.Tanh(), AnalogLinear(32, 10, rpu_config=config))
     optimizer = AnalogSGD(model.named_parameters(), lr=1.0)
-    for _ in range(12):
+    for _ in range(8):
         for rows in torch.randperm(1350).split(50):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()

@@ -42,7 +42,7 @@ def test_exponents_depend_on_the_logarithm_of_the_target(share: float, mean: flo
 
 @pytest.mark.parametrize(
     ("seconds", "nu", "left"),
-    [(0.0, 0.1, 1.0), (20.0, 1.0, 0.5), (180.0, 0.05, 0.8912509), (1999980.0, 0.1, 0.3162278)],
+    [(0.0, 0.1, 1.0), (20.0, 1.0, 0.5), (180.0, 0.05, 0.8912509), (2e6, 0.1, 0.3162274)],
 )
 def test_conductance_falls_by_a_power_of_the_time_since_programming(seconds: float, nu: float, left: float) -> None:
     assert value(PCM.drift(8.0 * ONE, nu * ONE, seconds)) == pytest.approx(8.0 * left, rel=1e-5)

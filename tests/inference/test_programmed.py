@@ -134,14 +134,15 @@ def test_tiles_of_a_chip_have_errors_of_their_own_in_whatever_order_they_drift()
     assert abs(float(torch.corrcoef(torch.stack(weights[0]).flatten(1))[0, 1])) < 5.0 / 1200**0.5
 
 
-def test_implementations_program_the_same_cells() -> None:
+@pytest.mark.parametrize("implementation", ["reference", "gpu"])
+def test_implementations_program_the_same_chip(implementation: str) -> None:
     seen = []
-    for implementation in ("cpu", "reference"):
+    for each in ("cpu", implementation):
         config = noisy()
-        config.runtime.implementation = implementation
-        chip = program(network(config), seed=7)
+        config.runtime.implementation = each
+        chip = program(one_layer(torch.linspace(-0.5, 0.5, 12).reshape(3, 4), config=config), seed=7)
         drift(chip, 60.0)
-        seen.append([tile.cells.weight for _, tile in programmed_tiles(chip)])
+        seen.append((chip.tile.cells.weight, chip.tile.compensation, chip(torch.eye(4))))
     torch.testing.assert_close(*seen)
 
 
@@ -213,7 +214,9 @@ def test_nothing_is_learned_but_what_is_digital_could_be() -> None:
     torch.testing.assert_close(chip[0].bias.grad, digital[0].bias.grad)
     before = [tile.get_weights() for _, tile in programmed_tiles(chip)]
     AnalogSGD(chip.named_parameters(), lr=0.1).step()
-    assert all(torch.equal(old, tile.get_weights()) for old, (_, tile) in zip(before, programmed_tiles(chip)))
+    assert all(
+        torch.equal(old, tile.get_weights()) for old, (_, tile) in zip(before, programmed_tiles(chip), strict=True)
+    )
 
 
 @pytest.mark.parametrize("config", [exact(), exact(weight_scaling_omega=0.5, learn_out_scaling=True)])
@@ -278,6 +281,13 @@ def test_a_tile_keeps_its_name_in_errors() -> None:
         chip(torch.zeros(2, 5))
 
 
+def test_a_tile_without_a_layer_is_programmed_too() -> None:
+    model = nn.Sequential(AnalogTile(3, 4, exact()))
+    model[0].set_weights(torch.eye(3, 4))
+    chip = program(model, NoiseModel())
+    torch.testing.assert_close(chip(torch.eye(4)), torch.eye(4, 3))
+
+
 def test_what_cannot_be_is_an_error_that_says_so() -> None:
     chip = program(one_layer(0.5))
     for x, message in (
@@ -292,13 +302,13 @@ def test_what_cannot_be_is_an_error_that_says_so() -> None:
             drift(chip, seconds)
     with pytest.raises(TileError, match="programmed already"):
         program(chip)
-    with pytest.raises(TileError, match="no analog tile.*convert_to_analog"):
+    with pytest.raises(TileError, match=r"no analog tile.*convert_to_analog"):
         program(nn.Linear(2, 2))
     with pytest.raises(TileError, match="single tile"):
         program(AnalogTile(2, 2))
     with pytest.raises(TileError, match=r"no programmed tile.*program\(model\)"):
         drift(one_layer(0.5), 1.0)
-    with pytest.raises(ConfigError, match="w_max = 0.0"):
+    with pytest.raises(ConfigError, match=r"w_max = 0\.0"):
         program(one_layer(0.5), w_max=0.0)
     with pytest.raises(ConfigError, match="Seed -1"):
         program(one_layer(0.5), seed=-1)
