@@ -140,6 +140,7 @@ def test_implementations_program_the_same_chip(implementation: str) -> None:
     for each in ("cpu", implementation):
         config = noisy()
         config.runtime.implementation = each
+        torch.manual_seed(0)  # of the cells that are trained
         chip = program(one_layer(torch.linspace(-0.5, 0.5, 12).reshape(3, 4), config=config), seed=7)
         drift(chip, 60.0)
         seen.append((chip.tile.cells.weight, chip.tile.compensation, chip(torch.eye(4))))
@@ -247,6 +248,29 @@ def test_half_precision_stays_outside_of_the_cells() -> None:
     y = chip(images().bfloat16())
     assert y.dtype is torch.bfloat16
     torch.testing.assert_close(y.float(), expected, rtol=0.1, atol=0.3)
+
+
+def test_a_chip_made_in_inference_mode_can_be_used_outside() -> None:
+    with torch.inference_mode():
+        chip = old_chip()
+        first = chip(images())
+    drift(chip, 60.0)
+    chip(images().requires_grad_()).sum().backward()
+    assert torch.equal(old_chip()(images()), first)
+
+
+def test_cells_are_in_single_precision_whatever_is_the_default() -> None:
+    expected = old_chip()
+    torch.set_default_dtype(torch.float64)
+    try:
+        chip = program(network(noisy(max_input_size=4)), seed=7)
+        drift(chip, 3600.0)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    kinds = [{name: value.dtype for name, value in tile.state_dict().items()} for _, tile in programmed_tiles(chip)]
+    assert kinds == [
+        {name: value.dtype for name, value in tile.state_dict().items()} for _, tile in programmed_tiles(expected)
+    ]
 
 
 def test_the_range_of_inputs_is_kept() -> None:

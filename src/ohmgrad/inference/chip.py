@@ -20,6 +20,7 @@ DEFAULT_COMPENSATION = GlobalDriftCompensation()
 """What is assumed of a memory, and done about its drift. Tiles keep copies."""
 
 
+@torch.inference_mode(False)  # there, what it makes could not be changed later
 @torch.no_grad()
 def program(
     model: nn.Module,
