@@ -60,6 +60,12 @@ class Stream(IntEnum):
     """Stochastic rounding of what a digital outer product is made of."""
     MIXED_ROW = 33
     """Random choice of the first row that a digital matrix is transferred to."""
+    PROGRAM = 40
+    PROGRAM_DRIFT = 41
+    PROGRAM_READ = 42
+    """What happens to the cells of a trained model: errors of programming, exponents of drift, noise of reads."""
+    COMPENSATION = 43
+    """Converters and noise of the reads that measure drift."""
 
     def of(self, array: int, part: int = 0) -> int:
         """The stream of one array of the tile, and of one of several uses within it."""

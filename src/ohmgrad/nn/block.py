@@ -65,16 +65,18 @@ class Block(nn.Module):
     @torch.no_grad()
     def set_weights(self, weights: Tensor) -> None:
         """Set :math:`W` within the bounds of the cells, with new scales; the rule of the tile starts anew."""
+        scale = None
         if self.mapping_scale is not None:
             mapping: MappingParameter = self.tile.rpu_config.mapping
             sizes = weights.abs().amax(1) if mapping.weight_scaling_columnwise else weights.abs().max()[None]
             scale = torch.where(sizes > 0.0, sizes / mapping.weight_scaling_omega, 1.0)
-            self.mapping_scale.copy_(scale)
             weights = weights / scale[:, None]
+        self.tile.set_weights(weights)  # first, since it may refuse
+        if self.mapping_scale is not None and scale is not None:
+            self.mapping_scale.copy_(scale)
         if self.out_scale is not None:
             self.out_scale.fill_(1.0)
         self._compensate()
-        self.tile.set_weights(weights)
 
     def _compensate(self) -> None:
         """Let the learning rate of the tile follow the scales, if the configuration says so."""
