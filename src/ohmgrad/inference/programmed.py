@@ -20,7 +20,8 @@ from ohmgrad.inference.drift_compensation import GlobalDriftCompensation
 from ohmgrad.inference.noise import NoiseModel
 from ohmgrad.parameters.enums import NoiseManagementType
 from ohmgrad.parameters.io import IOParameters
-from ohmgrad.tile import AnalogTile, scaled
+from ohmgrad.product import scaled
+from ohmgrad.tile import AnalogTile
 
 
 class ProgrammedTile(HostModule):
