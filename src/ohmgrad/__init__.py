@@ -1,6 +1,6 @@
 """ohmgrad: training of neural networks in analog memory, simulated inside PyTorch."""
 
-from ohmgrad.errors import ConfigError, OhmgradError, OptimizerError, TileError
+from ohmgrad.errors import CheckpointError, ConfigError, OhmgradError, OptimizerError, TileError
 from ohmgrad.nn import AnalogLinear
 from ohmgrad.optim import AnalogSGD
 from ohmgrad.tile import AnalogTile
@@ -11,6 +11,7 @@ __all__ = [
     "AnalogLinear",
     "AnalogSGD",
     "AnalogTile",
+    "CheckpointError",
     "ConfigError",
     "OhmgradError",
     "OptimizerError",

@@ -15,3 +15,7 @@ class TileError(OhmgradError, ValueError):
 
 class OptimizerError(OhmgradError, RuntimeError):
     """An optimizer cannot update the analog weights that it was given."""
+
+
+class CheckpointError(OhmgradError, ValueError):
+    """A file cannot be written or read as a checkpoint, or what it holds does not fit the objects it is loaded into."""

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ohmgrad.errors import ConfigError
-from ohmgrad.lab.storage import read_json, replacing, write_json
+from ohmgrad.files import replacing
+from ohmgrad.lab.storage import read_json, write_json
 
 
 def test_an_interrupted_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

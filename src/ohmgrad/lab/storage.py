@@ -1,35 +1,16 @@
-"""Files of the lab: written whole or not at all, and stamped with the versions that made them."""
+"""Files of the lab: JSON written whole or not at all, and the versions that made it."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ohmgrad import __version__
 from ohmgrad.errors import ConfigError
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on leaving without an error it takes the place of ``path``.
-
-    Whatever interrupts the writing, ``path`` holds either its old content or the whole new one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from ohmgrad.files import replacing
 
 
 def write_json(path: Path, content: Any) -> None:

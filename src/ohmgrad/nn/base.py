@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ohmgrad.configs import RPUConfig
 from ohmgrad.errors import TileError
+from ohmgrad.nn.loading import is_old, rename_old, unlike
 from ohmgrad.nn.matrix import TiledMatrix
 from ohmgrad.tile import AnalogTile, checked_config
 from ohmgrad.weight import AnalogWeight
@@ -179,6 +180,14 @@ class AnalogLayer(AnalogModule):
         if bias is None:
             return y
         return y + (bias if bias.dtype is y.dtype else bias.to(y.dtype))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        _metadata, strict, _missing, _unexpected, errors = arguments
+        if is_old(state_dict, prefix):
+            rename_old(state_dict, prefix)
+        if strict:
+            errors.extend(unlike(self.tiles, state_dict, prefix))
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 def named_analog_layers(model: nn.Module) -> Iterator[tuple[str, AnalogLayer]]:

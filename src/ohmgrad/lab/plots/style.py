@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ohmgrad.lab.storage import replacing
+from ohmgrad.files import replacing
 
 INK = "#222222"
 FAINT = "#8a8a8a"
