@@ -64,9 +64,8 @@ def load_checkpoint(path: str | os.PathLike[str], /, *, strict: bool = True, **p
     if missing := [name for name in parts if name not in states]:
         raise CheckpointError(f"{path} holds no state of {missing[0]!r}. It has states of: {', '.join(states)}.")
     if odd := [name for name, part in parts.items() if not _has_state(part)]:
-        raise CheckpointError(
-            f"{odd[0]} is a {type(parts[odd[0]]).__name__}, which has no load_state_dict. Leave it out."
-        )
+        kind = type(parts[odd[0]]).__name__
+        raise CheckpointError(f"{odd[0]} is of type {kind}, which has no load_state_dict. Leave it out.")
     before: dict[str, Any] = {}
     try:
         for name, part in parts.items():
