@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ohmgrad.amounts import amount
 from ohmgrad.lab import pool
 from ohmgrad.lab.compare import Comparison, Row
 from ohmgrad.lab.recipes import RECIPES
@@ -149,13 +150,7 @@ def _accuracy(row: Row) -> str:
 
 
 def _amount(count: float | None) -> str:
-    """A count with three digits and a unit word."""
-    if count is None:
-        return "-"
-    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if count >= unit:
-            return f"{count / unit:.3g}{name}"
-    return f"{count:.0f}"
+    return "-" if count is None else amount(count)
 
 
 def _sparkline(comparison: Comparison, algorithm: str) -> str:

@@ -13,6 +13,7 @@ from ohmgrad.nn.recurrent_cells import (
     AnalogVanillaRNNCell,
 )
 from ohmgrad.nn.recurrent_twin import AnalogRecurrent
+from ohmgrad.nn.summary import Summary, analog_summary
 
 __all__ = [
     "AnalogConv1d",
@@ -27,6 +28,8 @@ __all__ = [
     "AnalogRecurrent",
     "AnalogSequential",
     "AnalogVanillaRNNCell",
+    "Summary",
+    "analog_summary",
     "convert_to_analog",
     "convert_to_digital",
     "named_analog_layers",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ohmgrad.configs import RPUConfig
-from ohmgrad.nn.base import AnalogLayer, AnalogModule
+from ohmgrad.nn.base import AnalogModule
 from ohmgrad.nn.linear import AnalogLinear
 
 State = Tensor | tuple[Tensor, Tensor]
@@ -46,9 +46,11 @@ class RecurrentCell(AnalogModule):
         r"""Weights and biases uniform within :math:`\pm 1 / \sqrt{H}`, as in torch; or Xavier's, and no bias."""
         limit = 1.0 / math.sqrt(self.hidden_size)
         for layer in self.children():
-            assert isinstance(layer, AnalogLayer)
-            weight, bias = layer.get_weights()
+            assert isinstance(layer, AnalogLinear)
+            where = "meta" if layer.tiles[0].weight.is_meta else "cpu"  # what has no memory cannot be asked for weights
+            weight = torch.empty(layer.out_features, layer.in_features, dtype=torch.float32, device=where)
             first = nn.init.xavier_uniform_(weight) if xavier else nn.init.uniform_(weight, -limit, limit)
+            bias = weight.new_empty(layer.out_features) if layer.has_bias else None
             if bias is not None:
                 bias = nn.init.zeros_(bias) if xavier else nn.init.uniform_(bias, -limit, limit)
             layer.set_weights(first, bias)
