@@ -179,7 +179,8 @@ def _use(model: nn.Module, given: Tensor | Sequence[Any]) -> dict[str, _Use]:
     for name, layer in named_analog_layers(twin):
         layer.matrix.register_forward_hook(used[name].multiplied)
         layer.register_forward_hook(used[name].answered)
-    with torch.random.fork_rng(devices=[]):  # a model may draw numbers of its own
+    accelerators = {each.device for each in twin.parameters() if each.is_cuda}
+    with torch.random.fork_rng(devices=list(accelerators)):  # a model may draw numbers of its own
         twin(*_arguments(twin, given))
     return used
 
