@@ -154,7 +154,7 @@ class AnalogTile(KeepsWeight, HostModule):
         if count and rate > 0.0:
             rule: Rule = self._modules["rule"]  # type: ignore[assignment]
             rule.update(x, d, rate, self.rpu_config.update, self._draws(x.device))
-            self._show()
+            self._show(anew=True)  # it was intact before
 
     def get_weights(self) -> Tensor:
         """A copy of the visible weight ``[out, in]``, on the processor; an analog bias is its last column."""

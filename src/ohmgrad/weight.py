@@ -28,7 +28,7 @@ class AnalogWeight(nn.Parameter):
 
     _tile: weakref.ref[AnalogTile] | None = None
     _memory: Tensor | None = None
-    _versions: int = 0
+    _versions: int | None = None  # how often it was written to when it was shown; inference mode does not count
 
     @property
     def tile(self) -> AnalogTile:
@@ -45,7 +45,7 @@ class AnalogWeight(nn.Parameter):
             self._memory = weights
         if self._tile is None or self._tile() is not tile:
             self._tile = weakref.ref(tile)
-        self._versions = self._changes()
+        self._versions = None if self.is_inference() else self._version
 
     @property
     def memory(self) -> Tensor:
@@ -56,11 +56,7 @@ class AnalogWeight(nn.Parameter):
     @property
     def is_written(self) -> bool:
         """Whether somebody has written to it since it was shown."""
-        return self._changes() != self._versions
-
-    def _changes(self) -> int:
-        """How often it was written to; tensors of inference mode do not count."""
-        return 0 if self.is_inference() else self._version
+        return self._versions is not None and self._version != self._versions
 
     @property
     def data(self) -> Tensor:
