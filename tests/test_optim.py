@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from builders import RULES, perfect, rule, steady
 from ohmgrad import AnalogLinear, AnalogSGD
 from ohmgrad.configs import ConstantStepDevice, IdealDevice, RPUConfig, SingleRPUConfig, SoftBoundsDevice
 from ohmgrad.errors import OptimizerError
-from ohmgrad.optim import AnalogAdam
+from ohmgrad.optim import AnalogAdam, AnalogOptimizer, AnalogOptimizerMixin
+from ohmgrad.weight import AnalogWeight
 
 ANALOG = pytest.mark.parametrize("kind", [AnalogSGD, AnalogAdam])
 
@@ -381,7 +383,7 @@ def test_a_weight_stays_frozen_while_the_tile_is_used() -> None:
     tile_of(model).weight.requires_grad_(False)
     tile_of(model).update(torch.randn(3, 5), torch.randn(3, 4))
     tile_of(model).set_weights(torch.zeros(4, 5))
-    model.to("cpu").double()
+    model.to("cpu").half()
     other = copy.deepcopy(model)
     assert not tile_of(model).weight.requires_grad
     assert not tile_of(other).weight.requires_grad
@@ -478,3 +480,91 @@ def test_a_constant_step_device_learns_a_small_task() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.4 * losses[0]
+
+
+# Any optimizer of torch
+
+
+OF_TORCH = {
+    "SGD": (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
+    "AdamW": (torch.optim.AdamW, {"lr": 0.1}),
+    "RMSprop": (torch.optim.RMSprop, {"lr": 0.1}),
+    "NAdam": (torch.optim.NAdam, {"lr": 0.1}),
+    "Adagrad": (torch.optim.Adagrad, {"lr": 0.1}),
+    "Adafactor": (torch.optim.Adafactor, {"lr": 0.1}),
+}
+
+
+@pytest.mark.parametrize("name", OF_TORCH)
+def test_any_optimizer_of_torch_steps_what_is_digital_while_tiles_are_pulsed(name: str) -> None:
+    base, options = OF_TORCH[name]
+    model, x = model_of(rule("sgd")), torch.randn(6, 5)
+    twin, plain = copy.deepcopy(model), copy.deepcopy(model)
+    optimizer = AnalogOptimizer(base, model.named_parameters(), **options)
+    pulsed = AnalogSGD(twin.parameters(), lr=0.1)
+    digital = base([each for each in plain.parameters() if not isinstance(each, AnalogWeight)], **options)
+    assert isinstance(optimizer, base)
+    assert isinstance(optimizer, AnalogOptimizerMixin)
+    assert type(optimizer).__name__ == f"AnalogOptimizer{name}"
+    for each, steps in ((model, optimizer), (twin, pulsed), (plain, digital)):
+        each(x).square().sum().backward()
+        steps.step()
+    assert torch.equal(tile_of(model).get_weights(), tile_of(twin).get_weights())
+    for (key, value), wanted in zip(model.named_parameters(), plain.parameters(), strict=True):
+        assert isinstance(value, AnalogWeight) or torch.equal(value, wanted), key
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))], ids=["copy", "pickle"])
+def test_a_copy_of_a_model_and_its_optimizer_goes_on(way: Any) -> None:
+    model, x = model_of(rule("ttv3")), torch.randn(6, 5)
+    pair = (model, AnalogOptimizer(torch.optim.AdamW, model.parameters(), lr=0.1))
+
+    def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad()
+        model(x).square().sum().backward()
+        optimizer.step()
+
+    step(*pair)
+    other = way(pair)
+    assert type(other[1]) is type(pair[1])
+    for _ in range(3):
+        step(*pair)
+        step(*other)
+    state = other[0].state_dict()
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+
+
+def test_an_optimizer_that_tries_weights_and_one_that_is_none_are_refused() -> None:
+    model = model_of(rule("sgd"))
+    with pytest.raises(OptimizerError, match="LBFGS tries several weights"):
+        AnalogOptimizer(torch.optim.LBFGS, model.parameters(), lr=0.1)
+    for wrong in (torch.optim.SGD(model.parameters(), lr=0.1), nn.Linear, "SGD"):
+        with pytest.raises(OptimizerError, match=r"no class of optimizers.*torch\.optim\.SGD"):
+            AnalogOptimizer(wrong, model.parameters(), lr=0.1)
+    assert AnalogOptimizer(AnalogSGD, model.parameters(), lr=0.1).__class__ is AnalogSGD
+
+
+def test_the_rate_of_all_groups_is_set_at_once() -> None:
+    model = model_of(rule("sgd"))
+    first, *others = model.parameters()
+    optimizer = AnalogSGD([{"params": [first], "lr": 0.3}, {"params": others}], lr=0.1)
+    optimizer.regroup_param_groups(model)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.3, 0.1]
+    with pytest.raises(OptimizerError, match="rate"):
+        optimizer.set_learning_rate(-1.0)
+    optimizer.set_learning_rate(0.2)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.2]
+
+
+def test_clipping_of_gradients_acts_on_what_is_digital() -> None:
+    model, twin = (model_of(rule("sgd")) for _ in range(2))
+    twin.load_state_dict(model.state_dict())
+    x = torch.randn(6, 5)
+    for each, limit in ((model, 1e-3), (twin, 1e9)):
+        optimizer = AnalogSGD(each.parameters(), lr=0.1)
+        (each(x).square().sum() * 100).backward()
+        nn.utils.clip_grad_norm_(each.parameters(), limit)
+        norm = torch.stack([p.grad.norm() for p in each.parameters() if p.grad is not None]).norm()
+        assert (norm <= limit * 1.001) if limit < 1.0 else (norm > 1.0)
+        optimizer.step()
+    assert torch.equal(tile_of(model).get_weights(), tile_of(twin).get_weights())

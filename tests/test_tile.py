@@ -349,7 +349,7 @@ COPIES = {
     "state_dict": loaded,
     "deepcopy twice": lambda tile: copy.deepcopy(copy.deepcopy(tile)),
     "moved": lambda tile: copy.deepcopy(tile).to("cpu"),
-    "double": lambda tile: copy.deepcopy(tile).double(),
+    "half": lambda tile: copy.deepcopy(tile).half(),
 }
 
 
@@ -374,10 +374,22 @@ def test_a_copy_goes_on_as_the_original_does_and_apart_from_it(name: str, gamma:
 def test_cells_stay_in_single_precision(name: str) -> None:
     tile = trained(tile_of(name), updates=3)
     types = {key: value.dtype for key, value in tile.state_dict().items()}
-    for convert in (AnalogTile.double, AnalogTile.half, AnalogTile.bfloat16):
+    for convert in (AnalogTile.half, AnalogTile.bfloat16):
         convert(tile)
         assert {key: value.dtype for key, value in tile.state_dict().items()} == types
         assert tile.weight.dtype == torch.float32
+
+
+@BY_RULE
+def test_double_precision_is_refused_and_changes_nothing(name: str) -> None:
+    tile = trained(tile_of(name), updates=3)
+    before = everything(tile)
+    for convert in (AnalogTile.double, lambda tile: tile.to(torch.float64)):
+        with pytest.raises(TileError, match="single precision"):
+            convert(tile)
+    after = everything(tile)
+    assert {key: value.dtype for key, value in after.items()} == {key: value.dtype for key, value in before.items()}
+    assert all(torch.equal(value, before[key]) for key, value in after.items())
 
 
 def test_the_visible_weight_shares_the_memory_of_the_array_where_it_can() -> None:

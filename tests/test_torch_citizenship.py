@@ -250,3 +250,19 @@ def test_a_model_may_be_made_without_memory_and_filled_later(name: str) -> None:
     layer.to_empty(device="cpu").load_state_dict(wanted.state_dict())
     assert torch.equal(layer.weight, wanted.weight)
     assert torch.equal(layer(torch.ones(2, 4)), wanted(torch.ones(2, 4)))
+
+
+def test_hooks_of_layers_and_tiles_see_what_passes() -> None:
+    layer, seen = exact(), []
+    layer.register_forward_pre_hook(lambda _, given: seen.append(("pre", given[0].shape)))
+    layer.tile.register_forward_hook(lambda _, given, y: seen.append(("tile", y.shape)))
+    layer.register_forward_hook(lambda _, given, y: y * 2.0)
+    layer.register_full_backward_hook(lambda _, of_input, of_output: seen.append(("back", of_input[0].shape)))
+    x = torch.ones(4, 3, requires_grad=True)
+    y = layer(x)
+    torch.testing.assert_close(y, 2.0 * nn.functional.linear(x, layer.weight, layer.bias))
+    y.sum().backward()
+    assert seen == [("pre", (4, 3)), ("tile", (4, 2)), ("back", (4, 3))]
+    before = layer.tile.get_weights()
+    AnalogSGD(layer.parameters(), lr=0.1).step()
+    torch.testing.assert_close(layer.tile.get_weights(), before - 0.1 * 2.0 * 4.0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -19,7 +20,7 @@ else:
     _Base = object
 
 
-class AnalogOptimizer(_Base):
+class AnalogOptimizerMixin(_Base):
     """Mixed into a torch optimizer, pulses the analog weights it is given.
 
     A step first lets the torch optimizer step the digital parameters; then every tile learns, in the order of the
@@ -100,6 +101,18 @@ class AnalogOptimizer(_Base):
             tile.post_update_step()
         return loss
 
+    def regroup_param_groups(self, *_: Any) -> None:
+        """Nothing: groups stay as they are given. For scripts that were written for aihwkit."""
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Set the learning rate of all groups.
+
+        :raises OptimizerError: if it is negative or not finite; nothing is changed then.
+        """
+        self._check({"lr": learning_rate})
+        for group in self.param_groups:
+            group["lr"] = learning_rate
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of digital parameters and tiles."""
         super().zero_grad(set_to_none)
@@ -107,15 +120,65 @@ class AnalogOptimizer(_Base):
             tile.forget()
 
 
-class AnalogSGD(AnalogOptimizer, torch.optim.SGD):
+class AnalogSGD(AnalogOptimizerMixin, torch.optim.SGD):
     """``torch.optim.SGD`` for models with analog layers; takes the same arguments.
 
     Give it ``model.named_parameters()`` and errors name the layer.
     """
 
 
-class AnalogAdam(AnalogOptimizer, torch.optim.Adam):
+class AnalogAdam(AnalogOptimizerMixin, torch.optim.Adam):
     """``torch.optim.Adam`` for the digital parameters; analog weights are pulsed by plain gradients."""
+
+
+class AnalogOptimizer(AnalogOptimizerMixin):
+    """Any optimizer for the digital parameters: ``AnalogOptimizer(torch.optim.AdamW, model.parameters(), lr=0.1)``.
+
+    What it makes is an instance of that class too; analog weights are pulsed as :class:`AnalogOptimizerMixin` says.
+
+    :param optimizer: class of the optimizer, derived from ``torch.optim.Optimizer``; what follows are its arguments.
+    :raises OptimizerError: if it is no such class, or one that evaluates its closure several times in a step.
+    """
+
+    def __new__(cls, optimizer: type[torch.optim.Optimizer], *arguments: Any, **named: Any) -> AnalogOptimizer:
+        """An instance of a class of both."""
+        kind: Any = optimizer
+        return cast(AnalogOptimizer, analog(kind)(*arguments, **named))
+
+    if TYPE_CHECKING:
+
+        def __init__(self, optimizer: type[torch.optim.Optimizer], params: Any, *arguments: Any, **named: Any) -> None:
+            """As that of the optimizer."""
+
+
+@cache
+def analog(optimizer: Any) -> Any:
+    """The class of an optimizer that pulses analog weights too, see :class:`AnalogOptimizer`."""
+    if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
+        raise OptimizerError(
+            f"AnalogOptimizer: {optimizer!r} is no class of optimizers. Give one, such as torch.optim.SGD, and its"
+            " arguments after it."
+        )
+    if issubclass(optimizer, torch.optim.LBFGS):
+        raise OptimizerError(
+            f"AnalogOptimizer: {optimizer.__name__} tries several weights in a step, which pulses cannot take back. Use"
+            " another optimizer for analog weights, such as torch.optim.SGD."
+        )
+    if issubclass(optimizer, AnalogOptimizerMixin):
+        return optimizer
+    parts = {"__doc__": optimizer.__doc__, "__reduce__": _reduced, "__module__": __name__}
+    return type(f"AnalogOptimizer{optimizer.__name__}", (AnalogOptimizerMixin, optimizer), parts)
+
+
+def _reduced(self: torch.optim.Optimizer) -> tuple[Any, ...]:
+    """For pickling and copying: the class is made again."""
+    (_, optimizer, *_) = type(self).__bases__
+    return _restored, (optimizer,), self.__getstate__()
+
+
+def _restored(optimizer: Any) -> torch.optim.Optimizer:
+    kind = analog(optimizer)
+    return cast("torch.optim.Optimizer", kind.__new__(kind))
 
 
 def _name_of_layer(parameter: str) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch._higher_order_ops.effects import _register_effectful_op
 from torch._library.effects import EffectType
 from torch.autograd.function import once_differentiable
+from torch.nn.parallel import DistributedDataParallel
 
 from ohmgrad.engine.periphery import is_ideal
 from ohmgrad.errors import TileError
@@ -27,9 +28,22 @@ def analog_product(tile: AnalogTile, x: Tensor, scale: Tensor | None) -> Tensor:
     if torch.compiler.is_compiling():
         y, _clipped = _product(x, tile._shown, scale, tile._number)
         return y
+    if getattr(DistributedDataParallel, "_active_ddp_module", None) is not None:
+        _enter_ddp(tile)
     if not torch.is_grad_enabled():
         return scaled(tile._forward_product(x, marks_clipped=False)[0], scale)
     return _AnalogProduct.apply(x, tile._shown, tile, scale)
+
+
+def _enter_ddp(tile: AnalogTile) -> None:
+    """Refuse what would drift apart; the weights that all processes were given at first are no writing of a user."""
+    if tile._shown.requires_grad:
+        raise TileError(
+            f"{tile.label}: torch.nn.parallel.DistributedDataParallel shares gradients, and analog weights have none:"
+            " each process would train cells of its own. Train in one process, or freeze the analog weights:"
+            " weight.requires_grad_(False)."
+        )
+    tile._show(anew=True)
 
 
 def _gradients(

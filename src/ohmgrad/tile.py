@@ -40,18 +40,18 @@ from ohmgrad.engine.watch import Watch, complaint
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.memory import Memory, memory_of
 from ohmgrad.product import analog_product, like, numbered
-from ohmgrad.weight import AnalogWeight, watch_optimizers
+from ohmgrad.weight import AnalogWeight, KeepsWeight, watch_optimizers
 
 _FORWARD, _BACKWARD = Stream.FORWARD.of(0), Stream.BACKWARD.of(0)
 
 
-class AnalogTile(HostModule):
+class AnalogTile(KeepsWeight, HostModule):
     r"""A crossbar of ``out_size`` rows and ``in_size`` columns, and the rule by which it learns.
 
     Everything it remembers is a buffer; PyTorch's own ``state_dict``, ``copy.deepcopy``, pickling and ``.to()`` are
     exact. Its random numbers are addressed by its ``seed``, which is drawn from torch's generator when it is made, so
-    ``torch.manual_seed`` fixes everything that follows. Cells are simulated in float32: ``.double()``, ``.half()`` and
-    ``torch.autocast`` leave them as they are; results have the type of the input.
+    ``torch.manual_seed`` fixes everything that follows. Cells are simulated in float32: ``.half()``, ``.bfloat16()``
+    and ``torch.autocast`` leave them as they are, and ``.double()`` is refused; results have the type of the input.
 
     Numbers that are not finite are an error at once in the processor's memory. On a GPU, where nothing waits for the
     answer, they make the products of their batch NaN and its update one of zeros, and a later product or update raises
@@ -154,11 +154,12 @@ class AnalogTile(HostModule):
         if count and rate > 0.0:
             rule: Rule = self._modules["rule"]  # type: ignore[assignment]
             rule.update(x, d, rate, self.rpu_config.update, self._draws(x.device))
-            self._show()
+            self._show(anew=True)  # it was intact before
 
     def get_weights(self) -> Tensor:
         """A copy of the visible weight ``[out, in]``, on the processor; an analog bias is its last column."""
-        return self.weight.detach().clone(memory_format=torch.contiguous_format).cpu()
+        self._intact()
+        return self._shown.memory.clone(memory_format=torch.contiguous_format).cpu()
 
     @torch.no_grad()
     def set_weights(self, weights: Tensor) -> None:
@@ -173,7 +174,7 @@ class AnalogTile(HostModule):
             )
         self._finite(values, "weight")
         self.rule.set_weights(values, self._draws(values.device))
-        self._show()
+        self._show(anew=True)
 
     # --- learning rate and optimizer step ----------------------------------------------------------------------------
 
@@ -286,7 +287,7 @@ class AnalogTile(HostModule):
         for name, value in values.items():
             self._finite(torch.as_tensor(value), f"hidden parameter {name!r}")
         self.rule.set_hidden(values)
-        self._show()
+        self._show(anew=True)
 
     def get_forward_parameters(self) -> OrderedDict[str, Tensor]:
         """Copies of what was drawn for the circuits of the forward direction, by name, on the processor.
@@ -345,8 +346,9 @@ class AnalogTile(HostModule):
 
         :param wait: until the GPU has looked at all that the tile was given; False: only if it is known already.
         :raises TileError: if an input or gradient since the last such error was not finite; nothing was learned from
-            its batch.
+            its batch. Or if the visible weight was written to.
         """
+        self._intact()
         found = self._watch.report(wait)
         if found is not None:
             raise TileError(
@@ -391,10 +393,12 @@ class AnalogTile(HostModule):
         first = self.rule.all_arrays()[0] if isinstance(self.rule, SingleArrayRule) else None
         return first if isinstance(first, VectorArray) else None
 
-    def _show(self) -> None:
-        """Let the visible weight be what the rule says it is."""
+    def _show(self, anew: bool = False) -> None:
+        """Let the visible weight be what the rule says it is; ``anew``: whatever was done to it before."""
         rule: Rule = self._modules["rule"]  # type: ignore[assignment]
         weights, shown = rule.visible(), self._shown
+        if not anew:
+            self._intact()
         if weights.is_meta != shown.is_meta:  # a parameter cannot change into one without memory, nor back
             self.weight = shown = AnalogWeight(weights, shown.requires_grad)
         shown.show(weights, self)
@@ -404,6 +408,11 @@ class AnalogTile(HostModule):
         for name, value in values.items():
             self._finite(torch.as_tensor(value), f"parameter {name!r}")
         periphery.set_values(values)
+
+    def _intact(self) -> None:
+        """Raise, if somebody has written to the visible weight."""
+        if self._shown.is_written:
+            raise self._shown.refusal("in place")
 
     def _finite(self, values: Tensor, what: str) -> None:
         """Raise at once, if numbers are not finite."""
@@ -448,7 +457,7 @@ class AnalogTile(HostModule):
     @in_single_precision
     def _product(self, rows: Tensor, direction: Direction, clipped: Tensor | None = None) -> Tensor:
         """The analog product of checked rows, float32 ``[n, out]``, or ``[n, in]`` in the backward direction."""
-        config, weight, sound = self.rpu_config, self._shown.data, None
+        config, weight, sound = self.rpu_config, self._shown.memory, None
         if self._notices_late(rows):
             sound = self._watch.note(**{"input" if direction is Direction.FORWARD else "gradient": rows})
             rows = torch.where(sound, rows, 0.0)  # so that it reaches no average
@@ -502,17 +511,35 @@ class AnalogTile(HostModule):
             unexpected_keys.append(visible)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AnalogTile:
+        self._intact()
         weight = self._parameters.pop("weight")  # it shows the memory of the cells, which moves
-        super()._apply(lambda tensor: _moved(tensor, fn(tensor).device), recurse)
-        self._parameters["weight"] = weight
-        self._show()
+        try:
+            super()._apply(lambda tensor: self._moved(tensor, fn(tensor)), recurse)
+        finally:
+            self._parameters["weight"] = weight
+        self._show(anew=True)
         return self
+
+    def _moved(self, tensor: Tensor, moved: Tensor) -> Tensor:
+        """The tensor where another is, in its own type; what has no memory gets some, for ``to_empty``."""
+        if moved.dtype is torch.float64 and tensor.dtype is torch.float32:
+            raise TileError(
+                f"{self.label}: cells are simulated in single precision, and cannot become double. Leave the model in"
+                " float32; inputs may be of any floating-point type, and outputs have theirs."
+            )
+        return torch.empty_like(tensor, device=moved.device) if tensor.is_meta else tensor.to(moved.device)
+
+    def _replicate_for_data_parallel(self) -> NoReturn:
+        raise TileError(
+            f"{self.label}: torch.nn.DataParallel would train copies of its cells, and throw away what they learned."
+            " Train on one device, or on several with one process and one model each."
+        )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._number = numbered(self)
         watch_optimizers()
-        self._show()
+        self._show(anew=True)
 
 
 def checked_config(config: RPUConfig | None) -> RPUConfig:
@@ -531,11 +558,6 @@ def checked_config(config: RPUConfig | None) -> RPUConfig:
     return config
 
 
-def _moved(tensor: Tensor, where: torch.device) -> Tensor:
-    """The tensor on another device, in its own type; what has no memory gets some, for ``to_empty``."""
-    return torch.empty_like(tensor, device=where) if tensor.is_meta else tensor.to(where)
-
-
 def _dense_copy(values: Tensor) -> Tensor:
     """A contiguous copy."""
     return values.clone() if values.is_contiguous() else values.clone(memory_format=torch.contiguous_format)
@@ -548,7 +570,7 @@ def _copies(values: OrderedDict[str, Tensor]) -> OrderedDict[str, Tensor]:
 def _after_load(tile: nn.Module, _keys: Any) -> None:
     """Show the weights that were loaded."""
     assert isinstance(tile, AnalogTile)
-    tile._show()
+    tile._show(anew=True)
 
 
 def _make_rule(config: RPUConfig, site: Site) -> Rule:

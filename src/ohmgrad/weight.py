@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
-from ohmgrad.errors import OptimizerError
+from ohmgrad.errors import OptimizerError, TileError
 
 if TYPE_CHECKING:
     from ohmgrad.tile import AnalogTile
@@ -20,10 +21,14 @@ class AnalogWeight(nn.Parameter):
     """The visible weight ``[out, in]`` of one tile.
 
     It can be read like any parameter (``norm``, ``hist``, ``shape``); it never has a gradient, since its tile learns
-    from the inputs and output gradients themselves.
+    from the inputs and output gradients themselves. It cannot be written to, since cells take pulses: its methods that
+    would change it raise :class:`~ohmgrad.errors.TileError` at once, and what is written to it behind its back (through
+    ``detach()``, ``data`` or ``out=``) is noticed by its tile before it is used.
     """
 
     _tile: weakref.ref[AnalogTile] | None = None
+    _memory: Tensor | None = None
+    _versions: int | None = None  # how often it was written to when it was shown; inference mode does not count
 
     @property
     def tile(self) -> AnalogTile:
@@ -35,16 +40,86 @@ class AnalogWeight(nn.Parameter):
 
     def show(self, weights: Tensor, tile: AnalogTile) -> None:
         """Refer to the memory of ``weights`` from now on."""
-        self.data = weights
-        self._tile = weakref.ref(tile)
+        if weights is not self._memory:
+            Tensor.data.__set__(self, weights)  # type: ignore[attr-defined]
+            self._memory = weights
+        if self._tile is None or self._tile() is not tile:
+            self._tile = weakref.ref(tile)
+        self._versions = None if self.is_inference() else self._version
+
+    @property
+    def memory(self) -> Tensor:
+        """What is shown, as a plain tensor, for those that may write to it."""
+        assert self._memory is not None
+        return self._memory
+
+    @property
+    def is_written(self) -> bool:
+        """Whether somebody has written to it since it was shown."""
+        return self._versions is not None and self._version != self._versions
+
+    @property
+    def data(self) -> Tensor:
+        """The values, detached; who writes to them is noticed."""
+        return self.detach()
+
+    @data.setter
+    def data(self, values: Tensor) -> None:
+        raise self.refusal("data = ...")
+
+    def refusal(self, what: str) -> TileError:
+        """The error about writing to it, or taking it from its tile; ``what``: how."""
+        tile = None if self._tile is None else self._tile()
+        return TileError(
+            f"{'analog layer' if tile is None else tile.label}: the visible weight cannot be written to ({what}), since"
+            " cells take pulses. Use layer.set_weights(weight, bias), or tile.set_weights(weight)."
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> AnalogWeight:
         if id(self) not in memo:
-            memo[id(self)] = AnalogWeight(self.data.clone(memory_format=torch.preserve_format), self.requires_grad)
+            values = self.detach().clone(memory_format=torch.preserve_format)
+            memo[id(self)] = AnalogWeight(values, self.requires_grad)
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return AnalogWeight, (self.data, self.requires_grad)
+        return AnalogWeight, (self.detach(), self.requires_grad)
+
+
+class KeepsWeight(nn.Module):
+    """A module from which PyTorch's tools that replace parameters cannot take an analog weight."""
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """As in torch.
+
+        :raises TileError: if it is the weight of a tile that goes by another name.
+        """
+        if isinstance(param, AnalogWeight) and name != "weight":
+            raise param.refusal(f"as {name}")
+        super().register_parameter(name, param)
+
+    def __delattr__(self, name: str) -> None:
+        weight = self._parameters.get(name)
+        if isinstance(weight, AnalogWeight):
+            raise weight.refusal("removed")
+        super().__delattr__(name)
+
+
+def _refusing(name: str) -> Callable[..., Any]:
+    def refuse(weight: AnalogWeight, *_: Any, **__: Any) -> None:
+        raise weight.refusal(name)
+
+    return refuse
+
+
+def _changes(name: str) -> bool:
+    """Whether a method of tensors changes them: ``fill_``, ``+=``, an assignment to elements."""
+    if name.endswith("_") and not name.startswith("_"):
+        return name not in ("requires_grad_", "share_memory_", "detach_")
+    return name == "__setitem__" or (name.startswith("__i") and hasattr(Tensor, f"__{name[3:]}"))
+
+
+for _name in filter(_changes, dir(Tensor)):
+    setattr(AnalogWeight, _name, _refusing(_name))
 
 
 def _refuse_analog_weights(optimizer: Optimizer, *_: Any) -> None:

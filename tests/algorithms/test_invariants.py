@@ -123,7 +123,7 @@ def pickled(tile: AnalogTile, problem: Problem) -> AnalogTile:
 
 
 def moved(tile: AnalogTile, problem: Problem) -> AnalogTile:
-    return tile.double().cpu()
+    return tile.half().cpu()
 
 
 COPIES = (load, load_by_assignment, save_and_load_file, copied, pickled, moved)

@@ -240,3 +240,10 @@ def test_what_cannot_be_is_an_error_that_says_so() -> None:
         AnalogLinear(6, 4, rpu_config=exact(max_input_size=1, digital_bias=False))
     with pytest.raises(ConfigError, match="max_input_size"):
         MappingParameter(max_input_size=-1)
+
+
+def test_a_range_that_is_still_found_from_data_does_not_disturb_a_backward_pass_that_waits() -> None:
+    layer = AnalogLinear(4, 3, rpu_config=ranged())
+    outputs = [layer(torch.randn(5, 4)) for _ in range(2)]
+    sum(y.sum() for y in outputs).backward()
+    assert len(layer.tile._trace) == 2

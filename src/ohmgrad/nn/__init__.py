@@ -4,6 +4,7 @@ from ohmgrad.nn.base import AnalogSequential, named_analog_layers, named_analog_
 from ohmgrad.nn.conv import AnalogConv1d, AnalogConv2d, AnalogConv3d
 from ohmgrad.nn.conversion import convert_to_analog, convert_to_digital
 from ohmgrad.nn.linear import AnalogLinear
+from ohmgrad.nn.recompute import same_noise
 from ohmgrad.nn.recurrent import AnalogRNN
 from ohmgrad.nn.recurrent_cells import (
     AnalogGRUCell,
@@ -34,4 +35,5 @@ __all__ = [
     "convert_to_digital",
     "named_analog_layers",
     "named_analog_tiles",
+    "same_noise",
 ]

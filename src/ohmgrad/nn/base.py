@@ -13,7 +13,7 @@ from ohmgrad.errors import TileError
 from ohmgrad.nn.loading import is_old, rename_old, unlike
 from ohmgrad.nn.matrix import TiledMatrix
 from ohmgrad.tile import AnalogTile, checked_config
-from ohmgrad.weight import AnalogWeight
+from ohmgrad.weight import AnalogWeight, KeepsWeight
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,7 +51,7 @@ class AnalogSequential(AnalogModule, nn.Sequential):
     """
 
 
-class AnalogLayer(AnalogModule):
+class AnalogLayer(KeepsWeight, AnalogModule):
     """A layer of torch whose weight lies on analog tiles.
 
     A kind of layer says what its ``twin`` in torch is, by which ``sizes`` that is made, and what it does with its

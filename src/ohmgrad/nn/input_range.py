@@ -36,9 +36,12 @@ class InputRange(HostModule):
         parameters = self.parameters_of_range
         if self.training and x.numel() > 1 and self._may_learn_from_data():
             self._learn_from_data(x)
-        limit = self.value.abs()
-        inside: Tensor = _IntoRange.apply(x, limit, parameters)
-        return inside, limit.detach()
+        inside: Tensor = _IntoRange.apply(x, self.value, parameters)
+        return inside, self.value.detach().abs()
+
+    def found(self) -> list[Tensor]:
+        """What batches of a training change."""
+        return [self.value, self.batches]
 
     def _may_learn_from_data(self) -> bool:
         """Whether batches are still counted; a compiled graph cannot ask, and finds out on the way."""
@@ -64,15 +67,15 @@ class _IntoRange(torch.autograd.Function):
     r"""``clip(x, -r, r) / r``: straight through for the input; for the range what its clipping costs."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, limit: Tensor, parameters: InputRangeParameter) -> Tensor:
-        ctx.parameters = parameters
-        ctx.save_for_backward(x, limit)
+    def forward(ctx: Any, x: Tensor, value: Tensor, parameters: InputRangeParameter) -> Tensor:
+        ctx.parameters, limit = parameters, value.abs()
+        ctx.save_for_backward(x, limit, value.sign())  # the range itself may have moved on, before it comes to that
         return (torch.minimum(torch.maximum(x, -limit), limit) / limit).to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
-        x, limit = ctx.saved_tensors
+        x, limit, sign = ctx.saved_tensors
         of_input = (gradient / limit).to(gradient.dtype)
         if not ctx.needs_input_grad[1]:
             return of_input, None, None
@@ -83,4 +86,4 @@ class _IntoRange(torch.autograd.Function):
             of_range = of_range * limit * parameters.gradient_scale
         inside = (x.abs() < limit).float().mean()
         of_range = of_range + parameters.decay * limit * (inside > parameters.input_min_percentage)
-        return of_input, of_range.reshape(limit.shape), None
+        return of_input, (of_range * sign).reshape(limit.shape), None
