@@ -78,11 +78,11 @@ class AnalogWeight(nn.Parameter):
     def __deepcopy__(self, memo: dict[int, Any]) -> AnalogWeight:
         if id(self) not in memo:
             values = self.detach().clone(memory_format=torch.preserve_format)
-            memo[id(self)] = AnalogWeight(values, self.requires_grad)
+            memo[id(self)] = type(self)(values, self.requires_grad)
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return AnalogWeight, (self.detach(), self.requires_grad)
+        return type(self), (self.detach(), self.requires_grad)
 
 
 class KeepsWeight(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -59,7 +59,7 @@ class AnalogConv(AnalogLayer):
         twin: Any = self.twin(*sizes, bias=False, padding_mode=padding_mode, device="meta")  # knows what fits
         for name in self.sizes:
             object.__setattr__(self, name, getattr(twin, name))
-        self._pads: list[int] = twin._reversed_padding_repeated_twice
+        self._reversed_padding_repeated_twice: list[int] = twin._reversed_padding_repeated_twice
         columns = in_channels // groups * math.prod(twin.kernel_size)
         super().__init__(out_channels, columns, bias, rpu_config, groups)
 
@@ -85,17 +85,8 @@ class AnalogConv(AnalogLayer):
                 f"{type(self).__name__}({self.extra_repr()}): the input has shape {tuple(x.shape)}."
                 f" Give [n, {self.in_channels}] and {dimensions} dimensions of the image."
             )
-        y = self._with_bias(self.matrix(self._patches(x)))
+        y = self._with_bias(self.matrix(patches(x, self)))
         return y.movedim(-1, 1)
-
-    def _patches(self, x: Tensor) -> Tensor:
-        """Patches ``[n, positions ..., channels * elements]``."""
-        dimensions = len(self.kernel_size)
-        if any(self._pads):
-            x = pad(x, self._pads, "constant" if self.padding_mode == "zeros" else self.padding_mode)
-        for k, (size, step, apart) in enumerate(zip(self.kernel_size, self.stride, self.dilation, strict=True)):
-            x = x.unfold(2 + k, (size - 1) * apart + 1, step)[..., ::apart]
-        return x.movedim(1, 1 + dimensions).flatten(1 + dimensions)
 
     def _shaped(self, matrix: Tensor) -> Tensor:
         """See :meth:`AnalogLayer._shaped`."""
@@ -105,6 +96,27 @@ class AnalogConv(AnalogLayer):
         """Sizes for ``print(model)``."""
         named = (f"{name}={getattr(self, name)!r}" for name in self.sizes[2:])
         return f"{self.in_channels}, {self.out_channels}, {', '.join(named)}, bias={self.has_bias}"
+
+
+class Sliding(Protocol):
+    """What says where the patches of an image are: a convolution of torch, or one of these."""
+
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding_mode: str
+    _reversed_padding_repeated_twice: list[int]
+
+
+def patches(x: Tensor, convolution: Sliding) -> Tensor:
+    """Patches ``[n, positions ..., channels * elements]`` of images ``[n, channels, ...]``."""
+    kernel, pads, mode = convolution.kernel_size, convolution._reversed_padding_repeated_twice, convolution.padding_mode
+    dimensions = len(kernel)
+    if any(pads):
+        x = pad(x, pads, "constant" if mode == "zeros" else mode)
+    for k, (size, step, apart) in enumerate(zip(kernel, convolution.stride, convolution.dilation, strict=True)):
+        x = x.unfold(2 + k, (size - 1) * apart + 1, step)[..., ::apart]
+    return x.movedim(1, 1 + dimensions).flatten(1 + dimensions)
 
 
 class AnalogConv1d(AnalogConv):

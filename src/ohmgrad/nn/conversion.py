@@ -55,7 +55,7 @@ def convert_to_analog(
         config = next(by_name, special.get(type(module), rpu_config))
         return None if config is None else analog.from_digital(module, config)
 
-    converted = _replaced(model if inplace else copy.deepcopy(model), convert, exclude)
+    converted = replaced(model if inplace else copy.deepcopy(model), convert, exclude)
     for module in converted.modules():
         if isinstance(module, nn.TransformerEncoderLayer):
             module.activation_relu_or_gelu = 0  # else, in evaluation, it reads weights and passes its layers by
@@ -71,10 +71,10 @@ def convert_to_digital(model: nn.Module, exclude: Iterable[str] = (), inplace: b
     def convert(_name: str, module: nn.Module) -> nn.Module | None:
         return module.to_digital() if isinstance(module, (AnalogLayer, AnalogRecurrent)) else None
 
-    return _replaced(model if inplace else copy.deepcopy(model), convert, list(exclude))
+    return replaced(model if inplace else copy.deepcopy(model), convert, list(exclude))
 
 
-def _replaced(model: nn.Module, convert: Callable[[str, nn.Module], nn.Module | None], exclude: list[str]) -> nn.Module:
+def replaced(model: nn.Module, convert: Callable[[str, nn.Module], nn.Module | None], exclude: list[str]) -> nn.Module:
     """The model with other modules where ``convert`` gives some; the same module becomes the same."""
     done: dict[nn.Module, nn.Module] = {}
 

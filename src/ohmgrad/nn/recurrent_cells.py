@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,27 +34,34 @@ class RecurrentCell(AnalogModule):
         self, input_size: int, hidden_size: int, bias: bool = True, rpu_config: RPUConfig | None = None
     ) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = input_size, hidden_size
+        self.input_size, self.hidden_size, self.has_bias = input_size, hidden_size, bias
         self._make(bias, rpu_config)
         self.reset_parameters()
 
+    def linear(self, in_features: int, out_features: int, bias: bool, rpu_config: RPUConfig | None) -> Any:
+        """A linear layer of the cell."""
+        return AnalogLinear(in_features, out_features, bias, rpu_config)
+
     def _make(self, bias: bool, rpu_config: RPUConfig | None) -> None:
         """The linear layers."""
-        self.weight_ih = AnalogLinear(self.input_size, self.gates * self.hidden_size, bias, rpu_config)
-        self.weight_hh = AnalogLinear(self.hidden_size, self.gates * self.hidden_size, bias, rpu_config)
+        self.weight_ih = self.linear(self.input_size, self.gates * self.hidden_size, bias, rpu_config)
+        self.weight_hh = self.linear(self.hidden_size, self.gates * self.hidden_size, bias, rpu_config)
 
     def reset_parameters(self, xavier: bool = False) -> None:
         r"""Weights and biases uniform within :math:`\pm 1 / \sqrt{H}`, as in torch; or Xavier's, and no bias."""
         limit = 1.0 / math.sqrt(self.hidden_size)
-        for layer in self.children():
-            assert isinstance(layer, AnalogLinear)
-            where = "meta" if layer.tiles[0].weight.is_meta else "cpu"  # what has no memory cannot be asked for weights
+        for child in self.children():
+            layer: Any = child
+            where = "meta" if next(layer.parameters()).is_meta else "cpu"  # what has no memory is asked for no weights
             weight = torch.empty(layer.out_features, layer.in_features, dtype=torch.float32, device=where)
-            first = nn.init.xavier_uniform_(weight) if xavier else nn.init.uniform_(weight, -limit, limit)
-            bias = weight.new_empty(layer.out_features) if layer.has_bias else None
+            nn.init.xavier_uniform_(weight) if xavier else nn.init.uniform_(weight, -limit, limit)
+            bias = weight.new_empty(layer.out_features) if self.has_bias else None
             if bias is not None:
-                bias = nn.init.zeros_(bias) if xavier else nn.init.uniform_(bias, -limit, limit)
-            layer.set_weights(first, bias)
+                nn.init.zeros_(bias) if xavier else nn.init.uniform_(bias, -limit, limit)
+            if hasattr(layer, "set_weights"):
+                layer.set_weights(weight, bias)
+            else:  # of a cell that was made digital
+                layer.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
 
     def get_zero_state(self, batch_size: int) -> State:
         """The state before the first step of so many sequences: zeros, float32."""
@@ -129,7 +137,7 @@ class AnalogLSTMCellCombinedWeight(AnalogLSTMCell):
 
     def _make(self, bias: bool, rpu_config: RPUConfig | None) -> None:
         """See :meth:`RecurrentCell._make`."""
-        self.weight = AnalogLinear(self.input_size + self.hidden_size, 4 * self.hidden_size, bias, rpu_config)
+        self.weight = self.linear(self.input_size + self.hidden_size, 4 * self.hidden_size, bias, rpu_config)
 
     def prepare(self, x: Tensor) -> Tensor:
         """The inputs themselves: nothing can be multiplied before the state is known."""
