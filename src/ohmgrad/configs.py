@@ -259,6 +259,7 @@ __all__ = [
     "NoiseModel",
     "OneSidedUnitCell",
     "PCMLikeNoiseModel",
+    "PrePostProcessingParameter",
     "PulseType",
     "PulsedDevice",
     "RPUConfig",

@@ -11,14 +11,14 @@ from torch import nn
 
 from ohmgrad.configs import InferenceRPUConfig
 from ohmgrad.errors import ConfigError, TileError
+from ohmgrad.inference.programmed import ProgrammedTile
 from ohmgrad.parameters.drift_compensation import GlobalDriftCompensation
 from ohmgrad.parameters.memory_noise import NoiseModel, PCMLikeNoiseModel
-from ohmgrad.inference.programmed import ProgrammedTile
 from ohmgrad.tile import AnalogTile
 
 DEFAULT_NOISE = PCMLikeNoiseModel()
 DEFAULT_COMPENSATION = GlobalDriftCompensation()
-"""What is assumed of a memory, and done about its drift, of tiles whose configurations do not say. Tiles keep copies."""
+"""What is assumed of a memory, and done about its drift, unless the configuration of a tile says it. Tiles keep copies."""
 
 
 @torch.inference_mode(False)  # there, what it makes could not be changed later

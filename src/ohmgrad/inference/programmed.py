@@ -17,9 +17,9 @@ from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.errors import TileError
 from ohmgrad.inference.cells import ProgrammedCells
 from ohmgrad.parameters.drift_compensation import GlobalDriftCompensation
-from ohmgrad.parameters.memory_noise import NoiseModel
 from ohmgrad.parameters.enums import NoiseManagementType
 from ohmgrad.parameters.io import IOParameters
+from ohmgrad.parameters.memory_noise import NoiseModel
 from ohmgrad.product import scaled
 from ohmgrad.tile import AnalogTile
 

@@ -20,7 +20,8 @@ class Block(nn.Module):
     r""":math:`y_i = \alpha_i s_i r \sum_j w_{ij}\, \mathrm{clip}(x_j, -r, r) / r`, with w in the cells of one tile.
 
     The scales s (set with the weights, and remapped) and :math:`\alpha` (trained), and the range r of the inputs, are
-    there if the configuration asks for them. What the block learns is :math:`W = \alpha s w`, as if its scales were not.
+    there if the configuration asks for them. What the block learns is :math:`W = \alpha s w`, as if its scales were
+    not.
 
     :param rows: outputs; :param columns: inputs; :param has_bias: whether there is an analog bias, one more column.
     """
