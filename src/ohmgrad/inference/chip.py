@@ -18,7 +18,7 @@ from ohmgrad.tile import AnalogTile
 
 DEFAULT_NOISE = PCMLikeNoiseModel()
 DEFAULT_COMPENSATION = GlobalDriftCompensation()
-"""What is assumed of a memory, and done about its drift, unless the configuration of a tile says it. Tiles keep copies."""
+"""What is assumed of a memory, and done about its drift, unless the configuration of a tile says. Tiles keep copies."""
 
 
 @torch.inference_mode(False)  # there, what it makes could not be changed later
