@@ -25,8 +25,7 @@ class WeightModifierParameter(Config):
     type: WeightModifierType = WeightModifierType.NONE
     """What is done to the weights."""
     std_dev: NotNegative = 0.0
-    r"""Strength of the noise, :math:`\sigma` (as a share of A; of PROG_NOISE with A the largest conductance, in
-    microsiemens)."""
+    r"""Strength of the noise, :math:`\sigma` (as a share of A; PROG_NOISE divides it by ``g_max``)."""
     res: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     """Step r of the discrete weights (as a share of A; of DOREFA absolute); above 1 a number of steps, 1 / r; 0 or
     less: they are not rounded."""
@@ -48,7 +47,7 @@ class WeightModifierParameter(Config):
     r"""Coefficients :math:`c_0, c_1, ...` of the polynomial that says how noisy a weight is (relative to the largest;
     by default errors of programming of phase-change memory, S. R. Nandakumar et al. 2020, divided by 25)."""
     g_max: Positive = 25.0
-    """The largest conductance, by which PROG_NOISE divides its strength (microsiemens)."""
+    r"""The largest conductance, :math:`g_{max}`, in whose units PROG_NOISE has its strength (microsiemens)."""
     per_batch_sample: bool = False
     """Weights of their own for every sample of a batch: not available, so only False is accepted."""
 
