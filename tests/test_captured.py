@@ -16,10 +16,15 @@ from torch.utils._pytree import tree_leaves
 
 from builders import RULES, rule
 from ohmgrad.configs import (
+    InferenceRPUConfig,
     RPUConfig,
     RuntimeParameter,
     SingleRPUConfig,
     SoftBoundsDevice,
+    WeightClipParameter,
+    WeightClipType,
+    WeightModifierParameter,
+    WeightModifierType,
 )
 from ohmgrad.testing.common import INTERPRETED, a_batch, assert_same_bits, everything, make_tile
 from ohmgrad.tile import AnalogTile
@@ -60,6 +65,40 @@ def test_a_recorded_step_repeated_blindly_is_training(name: str) -> None:
         tape.play()
         training_step(tile, x, d)()
     assert_same_bits(everything(alone), everything(tile), name)
+
+
+def test_a_recorded_step_disturbs_weights_anew_each_time_it_is_repeated() -> None:
+    config = InferenceRPUConfig(
+        modifier=WeightModifierParameter(
+            type=WeightModifierType.DISCRETIZE_ADD_NORMAL, std_dev=0.1, res=0.1, sto_round=True, pdrop=0.1
+        ),
+        clip=WeightClipParameter(type=WeightClipType.LAYER_GAUSSIAN),
+    )
+    x, d = a_batch(2, SIZE)
+    tile, alone = (make_tile(config, SIZE, INTERPRETED) for _ in range(2))
+
+    def step_of(tile: AnalogTile, results: list[Tensor]) -> Callable[[], None]:
+        def step() -> None:
+            results[:] = [tile.forward(x), tile.backward(d)]
+            tile.update(x, d)
+            tile.post_update_step()
+
+        return step
+
+    results: list[Tensor] = []
+    repeated: list[Tensor] = []
+    step, other = step_of(tile, results), step_of(alone, repeated)
+    step()
+    other()
+    tape = recorded(alone, other)
+    step()
+    for _ in range(3):
+        tape.play()
+        step()
+    assert_same_bits(everything(alone), everything(tile), "training for a chip")
+    for found, wanted in zip(repeated, results, strict=True):
+        assert torch.equal(found, wanted)
+    assert torch.equal(alone.modifier.modified, tile.modifier.modified)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

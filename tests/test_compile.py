@@ -12,7 +12,17 @@ from torch import Tensor, nn
 
 from builders import RULES, perfect, rule
 from ohmgrad import AnalogLinear, AnalogSGD, AnalogTile
-from ohmgrad.configs import BoundManagementType, IOParameters, NoiseManagementType, RPUConfig
+from ohmgrad.configs import (
+    BoundManagementType,
+    InferenceRPUConfig,
+    IOParameters,
+    NoiseManagementType,
+    RPUConfig,
+    WeightModifierParameter,
+    WeightModifierType,
+    WeightRemapParameter,
+    WeightRemapType,
+)
 from ohmgrad.nn import AnalogConv2d, AnalogGRUCell, AnalogRNN
 
 pytestmark = [  # what the compiler of torch says of torch
@@ -41,6 +51,13 @@ def clipping() -> RPUConfig:
         out_bound=0.2, bound_management=BoundManagementType.NONE, noise_management=NoiseManagementType.NONE
     )
     return config
+
+
+def for_a_chip() -> RPUConfig:
+    return InferenceRPUConfig(
+        modifier=WeightModifierParameter(type=WeightModifierType.ADD_NORMAL, std_dev=0.1),
+        remap=WeightRemapParameter(type=WeightRemapType.CHANNELWISE_SYMMETRIC),
+    )
 
 
 class Twice(nn.Module):
@@ -77,6 +94,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "analog bias": lambda: (mlp(noisy(digital_bias=False)), (3, 5)),
     "scales and range": lambda: (mlp(ranged()), (3, 5)),
     "clipped outputs": lambda: (mlp(clipping()), (3, 5)),
+    "training for a chip": lambda: (mlp(for_a_chip()), (3, 5)),
     "convolution": lambda: (
         nn.Sequential(AnalogConv2d(2, 3, 3, padding=1, rpu_config=noisy()), nn.ReLU(), nn.Flatten()),
         (3, 2, 4, 4),

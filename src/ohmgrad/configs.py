@@ -29,7 +29,7 @@ from ohmgrad.devices import (
     soft_bounds_pmax,
     soft_bounds_reference,
 )
-from ohmgrad.devices.base import PulsedDevice, WriteNoiseDevice
+from ohmgrad.devices.base import PulsedDevice, WriteNoiseDevice, require
 from ohmgrad.devices.constant_step import *
 from ohmgrad.devices.exp_step import *
 from ohmgrad.devices.ideal import *
@@ -41,19 +41,26 @@ from ohmgrad.devices.soft_bounds_pmax import *
 from ohmgrad.devices.soft_bounds_reference import *
 from ohmgrad.parameters.base import Config
 from ohmgrad.parameters.drift import DriftParameter, SimpleDriftParameter
+from ohmgrad.parameters.drift_compensation import GlobalDriftCompensation
 from ohmgrad.parameters.enums import (
     AnalogMVType,
     BoundManagementType,
     NoiseManagementType,
     PulseType,
     VectorUnitCellUpdatePolicy,
+    WeightClipType,
+    WeightModifierType,
     WeightNoiseType,
+    WeightRemapType,
 )
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.parameters.mapping import MappingParameter
+from ohmgrad.parameters.memory_noise import NoiseModel, PCMLikeNoiseModel
+from ohmgrad.parameters.modifier import WeightModifierParameter
 from ohmgrad.parameters.pre_post import InputRangeParameter, PrePostProcessingParameter
 from ohmgrad.parameters.runtime import RuntimeParameter
 from ohmgrad.parameters.update import UpdateParameters
+from ohmgrad.parameters.weight_range import WeightClipParameter, WeightRemapParameter
 
 
 class TileConfig(Config):
@@ -120,6 +127,67 @@ class DigitalRankUpdateRPUConfig(TileConfig):
         return value
 
 
+class InferenceRPUConfig(TileConfig):
+    """Training for a chip: exact weights, made to bear what will happen to them once they are programmed.
+
+    Products in training see disturbed weights (``modifier``); after every step of the optimizer weights are clipped,
+    then remapped, then disturbed anew. The forward product has its converters and noise.
+
+    With a device that takes pulses, ``update`` has to say which; then weights may be clipped to a fixed value only, and
+    not remapped.
+    """
+
+    device: PulsedDevice | IdealDevice = Field(default_factory=IdealDevice)
+    """The device that is trained."""
+    backward: IOParameters = Field(default_factory=lambda: IOParameters(is_perfect=True))
+    """Converters and noise of the backward product: none."""
+    update: UpdateParameters = Field(default_factory=lambda: UpdateParameters(pulse_type=PulseType.NONE))
+    """How weights follow gradients: exactly."""
+    modifier: WeightModifierParameter = Field(default_factory=WeightModifierParameter)
+    """How weights are disturbed in training."""
+    clip: WeightClipParameter = Field(default_factory=WeightClipParameter)
+    """To what weights are clipped after every step."""
+    remap: WeightRemapParameter = Field(default_factory=WeightRemapParameter)
+    """How weights are made to fill the range of the cells after every step."""
+    noise_model: NoiseModel = Field(default_factory=PCMLikeNoiseModel)
+    """The memory of the chip, for ``ohmgrad.inference`` unless it is told otherwise."""
+    drift_compensation: GlobalDriftCompensation | None = Field(default_factory=GlobalDriftCompensation)
+    """What is done there about drift; None: nothing."""
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _is_a_device(cls, value: Any) -> Any:
+        _belongs_here(value, cls)
+        if not isinstance(value, (PulsedDevice, IdealDevice)):
+            raise ValueError("give IdealDevice(), or a device that takes pulses")
+        return value
+
+    def check(self) -> None:
+        """Raise :class:`~ohmgrad.errors.ConfigError` if the parameters do not fit together."""
+        clip, remap, name = self.clip, self.remap, type(self).__name__
+        require(
+            clip.type is not WeightClipType.FIXED_VALUE or clip.fixed_value > 0.0,
+            f"WeightClipParameter.fixed_value = {clip.fixed_value} with FIXED_VALUE. Give a positive number.",
+        )
+        if isinstance(self.device, IdealDevice):
+            return
+        device = type(self.device).__name__
+        require(
+            self.update.pulse_type is not PulseType.NONE,
+            f"{name}: {device} would not be used, since update.pulse_type is NONE. Set update=UpdateParameters() for"
+            " pulses, or device=IdealDevice().",
+        )
+        require(
+            clip.type in (WeightClipType.NONE, WeightClipType.FIXED_VALUE),
+            f"{name}: clip.type = {clip.type.name} cannot be done to cells such as {device}. Use FIXED_VALUE.",
+        )
+        require(
+            remap.type is WeightRemapType.NONE,
+            f"{name}: remap.type = {remap.type.name} cannot be done to cells such as {device}. Use NONE, or"
+            " device=IdealDevice().",
+        )
+
+
 class FloatingPointRPUConfig(Config):
     """Digital weights: exact products and exact updates."""
 
@@ -158,11 +226,14 @@ def _belongs_here(value: Any, here: type[TileConfig]) -> None:
         (UnitCell, "a compound", UnitCellRPUConfig),
         ((PulsedDevice, IdealDevice), "a single device", SingleRPUConfig),
     ):
-        if isinstance(value, kinds) and not issubclass(here, home):
+        homes = (home, InferenceRPUConfig) if home is SingleRPUConfig else home
+        if isinstance(value, kinds) and not issubclass(here, homes):
             raise ValueError(f"{what} goes into {home.__name__}(device=...)")
 
 
-RPUConfig = FloatingPointRPUConfig | SingleRPUConfig | UnitCellRPUConfig | DigitalRankUpdateRPUConfig
+RPUConfig = (
+    FloatingPointRPUConfig | SingleRPUConfig | UnitCellRPUConfig | DigitalRankUpdateRPUConfig | InferenceRPUConfig
+)
 """Any tile configuration."""
 
 __all__ = [
@@ -178,12 +249,17 @@ __all__ = [
     "DriftParameter",
     "DynamicTransferCompound",
     "FloatingPointRPUConfig",
+    "GlobalDriftCompensation",
     "IOParameters",
+    "InferenceRPUConfig",
     "InputRangeParameter",
     "MappingParameter",
     "MixedPrecisionCompound",
     "NoiseManagementType",
+    "NoiseModel",
     "OneSidedUnitCell",
+    "PCMLikeNoiseModel",
+    "PrePostProcessingParameter",
     "PulseType",
     "PulsedDevice",
     "RPUConfig",
@@ -198,7 +274,13 @@ __all__ = [
     "UpdateParameters",
     "VectorUnitCell",
     "VectorUnitCellUpdatePolicy",
+    "WeightClipParameter",
+    "WeightClipType",
+    "WeightModifierParameter",
+    "WeightModifierType",
     "WeightNoiseType",
+    "WeightRemapParameter",
+    "WeightRemapType",
     "WriteNoiseDevice",
 ]
 __all__ += constant_step.__all__

@@ -18,6 +18,7 @@ from ohmgrad.cells.vector import VectorArray
 from ohmgrad.configs import (
     FloatingPointRPUConfig,
     IdealDevice,
+    InferenceRPUConfig,
     PulseType,
     RPUConfig,
     SingleRPUConfig,
@@ -38,6 +39,7 @@ from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.engine.site import Site
 from ohmgrad.engine.watch import Watch, complaint
 from ohmgrad.errors import ConfigError, TileError
+from ohmgrad.hardware_aware import after_step, new_modifier
 from ohmgrad.memory import Memory, memory_of
 from ohmgrad.product import analog_product, like, numbered
 from ohmgrad.weight import AnalogWeight, KeepsWeight, watch_optimizers
@@ -71,6 +73,8 @@ class AnalogTile(KeepsWeight, HostModule):
     weight: AnalogWeight
     rate_scale: float
     """By which an optimizer multiplies the learning rate, see ``MappingParameter.weight_scaling_lr_compensation``."""
+    remap: Callable[[], None] | None
+    """How the layer that the tile is in moves a factor from the weights to a scale, if it may be asked to."""
 
     def __init__(
         self, out_size: int, in_size: int, rpu_config: RPUConfig | None = None, has_bias: bool = False
@@ -85,6 +89,7 @@ class AnalogTile(KeepsWeight, HostModule):
         self.out_size, self.in_size, self.has_bias = out_size, in_size, has_bias
         self.name = ""
         self.rate_scale = 1.0
+        self.remap = None
         where = torch.get_default_device()
         with torch.device("cpu"):  # it is made on the processor, whatever updates it later
             self._make(out_size, in_size + int(has_bias))
@@ -101,6 +106,7 @@ class AnalogTile(KeepsWeight, HostModule):
         draws = Draws(int(self.seed), "reference" if self.rpu_config.runtime.implementation == "reference" else "cpu")
         site = Site(rows, columns, draws, self.has_bias, runtime=self.rpu_config.runtime)
         self.rule = _make_rule(self.rpu_config, site)
+        self.modifier = new_modifier(self.rpu_config, self.rule.visible())
         forward, backward = self.rpu_config.forward, self.rpu_config.backward
         self.forward_periphery = Periphery(forward, rows, columns, draws, Direction.FORWARD.stream())
         self.backward_periphery = Periphery(backward, columns, rows, draws, Direction.BACKWARD.stream(), True)
@@ -215,12 +221,18 @@ class AnalogTile(KeepsWeight, HostModule):
             self.update(*batches[0])
 
     def post_update_step(self) -> None:
-        """What time does at every optimizer step: diffusion, then decay, where the devices have them."""
+        """What happens at every optimizer step: diffusion, then decay, where the devices have them.
+
+        In a training for a chip (:class:`~ohmgrad.configs.InferenceRPUConfig`) weights are then clipped, remapped, and
+        disturbed anew.
+        """
         rule = cast(Rule, self._modules["rule"])
         if rule.diffuses():
             self.diffuse_weights()
         if rule.decays():
             self.decay_weights()
+        if isinstance(self.rpu_config, InferenceRPUConfig):
+            after_step(self, self.rpu_config)
 
     # --- operations on the cells -------------------------------------------------------------------------------------
 
@@ -402,6 +414,8 @@ class AnalogTile(KeepsWeight, HostModule):
         if weights.is_meta != shown.is_meta:  # a parameter cannot change into one without memory, nor back
             self.weight = shown = type(shown)(weights, shown.requires_grad)
         shown.show(weights, self)
+        if self.modifier is not None:
+            self.modifier.forget()
 
     @torch.no_grad()
     def _set_periphery(self, periphery: Periphery, values: dict[str, Tensor]) -> None:
@@ -461,6 +475,8 @@ class AnalogTile(KeepsWeight, HostModule):
         if self._notices_late(rows):
             sound = self._watch.note(**{"input" if direction is Direction.FORWARD else "gradient": rows})
             rows = torch.where(sound, rows, 0.0)  # so that it reaches no average
+        if self.modifier is not None and self.modifier.acts(self.training):
+            weight = self.modifier.seen(weight, self._draws(rows.device))
         if direction is Direction.FORWARD:
             io, circuits, counter, stream = config.forward, "forward_periphery", "forward_vectors", _FORWARD
             matrix, rows = weight, self._with_bias(rows)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from ohmgrad import presets
+from ohmgrad import AnalogLinear, AnalogSGD, presets
 from ohmgrad.configs import (
     BoundManagementType,
     ChoppedTransferCompound,
@@ -19,8 +19,11 @@ from ohmgrad.configs import (
     DigitalRankUpdateRPUConfig,
     DynamicTransferCompound,
     ExpStepDevice,
+    InferenceRPUConfig,
+    InputRangeParameter,
     IOParameters,
     LinearStepDevice,
+    MappingParameter,
     MixedPrecisionCompound,
     NoiseManagementType,
     OneSidedUnitCell,
@@ -32,6 +35,13 @@ from ohmgrad.configs import (
     UpdateParameters,
     VectorUnitCell,
     VectorUnitCellUpdatePolicy,
+    WeightClipParameter,
+    WeightClipType,
+    WeightModifierParameter,
+    WeightModifierType,
+    WeightNoiseType,
+    WeightRemapParameter,
+    WeightRemapType,
 )
 from ohmgrad.errors import ConfigError
 from ohmgrad.presets import CONFIGS, DEVICES, build_config
@@ -271,6 +281,37 @@ def test_build_config_knows_every_name_of_a_rule(name: str) -> None:
         assert type(config.device) is kind
     assert config.update.desired_bl == (5 if kind in (ChoppedTransferCompound, DynamicTransferCompound) else 31)
     AnalogTile(2, 3, config).update(torch.ones(2, 3), torch.ones(2, 2))
+
+
+def test_the_training_for_a_mature_chip_has_the_published_numbers_and_trains() -> None:
+    config = presets.StandardHWATrainingPreset()
+    assert isinstance(config, InferenceRPUConfig)
+    assert config.mapping == MappingParameter(
+        weight_scaling_omega=1.0, weight_scaling_columnwise=True, learn_out_scaling=True, out_scaling_columnwise=True,
+        max_input_size=512, max_output_size=0,
+    )  # fmt: skip
+    io = config.forward
+    assert (io.inp_res, io.out_res, io.out_bound, io.out_noise) == (1 / 254, 1 / 254, 10.0, 0.04)
+    assert (io.w_noise, io.w_noise_type, io.ir_drop) == (0.0175, WeightNoiseType.PCM_READ, 1.0)
+    assert (io.noise_management, io.nm_thres) == (NoiseManagementType.CONSTANT, 1.0)
+    assert io.bound_management is BoundManagementType.NONE
+    assert config.pre_post.input_range == InputRangeParameter(enable=True)
+    assert config.clip == WeightClipParameter(type=WeightClipType.FIXED_VALUE, fixed_value=1.0)
+    assert config.remap == WeightRemapParameter(type=WeightRemapType.CHANNELWISE_SYMMETRIC)
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == presets.StandardHWATrainingPreset()
+    config.modifier = WeightModifierParameter(type=WeightModifierType.ADD_NORMAL, std_dev=0.05)
+    torch.manual_seed(0)
+    layer = AnalogLinear(6, 4, rpu_config=config)
+    optimizer, x = AnalogSGD(layer.parameters(), lr=0.1), torch.randn(50, 6)
+    target, losses = x @ torch.randn(6, 4), []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (layer(x) - target).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.25 * losses[0]
+    torch.testing.assert_close(layer.tile.get_weights().abs().amax(1), torch.ones(4))
 
 
 def test_a_name_has_one_definition_in_build_config_and_in_presets() -> None:

@@ -66,6 +66,10 @@ class Stream(IntEnum):
     """What happens to the cells of a trained model: errors of programming, exponents of drift, noise of reads."""
     COMPENSATION = 43
     """Converters and noise of the reads that measure drift."""
+    MODIFIER = 50
+    MODIFIER_ROUND = 51
+    MODIFIER_DROP = 52
+    """How weights are disturbed in a training for a chip, numbered by the step of the optimizer."""
 
     def of(self, array: int, part: int = 0) -> int:
         """The stream of one array of the tile, and of one of several uses within it."""

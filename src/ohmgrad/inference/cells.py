@@ -12,8 +12,8 @@ from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.implementation import choose
 from ohmgrad.engine.kept import Kept
 from ohmgrad.errors import TileError
-from ohmgrad.inference.noise import NoiseModel
 from ohmgrad.inference.pair import from_pair, to_pair
+from ohmgrad.parameters.memory_noise import NoiseModel
 from ohmgrad.parameters.runtime import RuntimeParameter
 
 

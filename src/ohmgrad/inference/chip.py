@@ -9,15 +9,16 @@ from itertools import count
 import torch
 from torch import nn
 
+from ohmgrad.configs import InferenceRPUConfig
 from ohmgrad.errors import ConfigError, TileError
-from ohmgrad.inference.drift_compensation import GlobalDriftCompensation
-from ohmgrad.inference.noise import NoiseModel, PCMLikeNoiseModel
 from ohmgrad.inference.programmed import ProgrammedTile
+from ohmgrad.parameters.drift_compensation import GlobalDriftCompensation
+from ohmgrad.parameters.memory_noise import NoiseModel, PCMLikeNoiseModel
 from ohmgrad.tile import AnalogTile
 
 DEFAULT_NOISE = PCMLikeNoiseModel()
 DEFAULT_COMPENSATION = GlobalDriftCompensation()
-"""What is assumed of a memory, and done about its drift. Tiles keep copies."""
+"""What is assumed of a memory, and done about its drift, unless the configuration of a tile says. Tiles keep copies."""
 
 
 @torch.inference_mode(False)  # there, what it makes could not be changed later
@@ -34,7 +35,9 @@ def program(
 
     What is digital in it stays as it is, and could still be trained.
 
-    :param noise_model: what becomes of conductances; :param drift_compensation: of the outputs; None: nothing.
+    :param noise_model: what becomes of conductances; :param drift_compensation: of the outputs; None: nothing. If they
+        are not given: what the :class:`~ohmgrad.configs.InferenceRPUConfig` of a tile says, or else phase-change
+        memory, and compensation.
     :param seed: of the chip; None: one from torch's generator. Equal seeds give equal bits.
     :param inplace: change the model itself; else it stays as it is, and can be trained on.
     :param w_max: the weight of the cells that has the largest conductance; None: the largest of each tile.
@@ -51,6 +54,7 @@ def program(
             raise TileError("program: the model is programmed already. Give the one that it was made of.")
         raise TileError("program: the model has no analog tile. Make it of analog layers, or use convert_to_analog.")
     chip = model if inplace else copy.deepcopy(model)
+    is_default = noise_model is DEFAULT_NOISE, drift_compensation is DEFAULT_COMPENSATION
     noise_model, drift_compensation = copy.deepcopy(noise_model), copy.deepcopy(drift_compensation)
     done: dict[AnalogTile, ProgrammedTile] = {}
     index = count()
@@ -58,7 +62,11 @@ def program(
         for name, tile in list(module._modules.items()):
             if isinstance(tile, AnalogTile):
                 if tile not in done:
-                    done[tile] = ProgrammedTile(tile, noise_model, drift_compensation, w_max, seed, next(index))
+                    memory, compensation = noise_model, drift_compensation
+                    if isinstance(tile.rpu_config, InferenceRPUConfig):
+                        memory = tile.rpu_config.noise_model if is_default[0] else memory
+                        compensation = tile.rpu_config.drift_compensation if is_default[1] else compensation
+                    done[tile] = ProgrammedTile(tile, memory, compensation, w_max, seed, next(index))
                 module._modules[name] = done[tile]
     return chip.eval()
 

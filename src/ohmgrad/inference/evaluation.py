@@ -21,8 +21,8 @@ from ohmgrad.inference.chip import (
     program,
     programmed_tiles,
 )
-from ohmgrad.inference.drift_compensation import GlobalDriftCompensation
-from ohmgrad.inference.noise import NoiseModel
+from ohmgrad.parameters.drift_compensation import GlobalDriftCompensation
+from ohmgrad.parameters.memory_noise import NoiseModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,7 +124,8 @@ def evaluate(
             if progress is not None:
                 progress(repeat * len(times) + len(row), repeats * len(times))
         values.append(tuple(row))
-    label = label or ("without drift compensation" if drift_compensation is None else "with drift compensation")
+    compensated = any(tile.drift_compensation is not None for _, tile in programmed_tiles(chip))
+    label = label or f"{'with' if compensated else 'without'} drift compensation"
     return Evaluation(tuple(map(float, times)), tuple(values), label)
 
 

@@ -16,10 +16,10 @@ from ohmgrad.engine.noise import Numbers, next_numbers
 from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.errors import TileError
 from ohmgrad.inference.cells import ProgrammedCells
-from ohmgrad.inference.drift_compensation import GlobalDriftCompensation
-from ohmgrad.inference.noise import NoiseModel
+from ohmgrad.parameters.drift_compensation import GlobalDriftCompensation
 from ohmgrad.parameters.enums import NoiseManagementType
 from ohmgrad.parameters.io import IOParameters
+from ohmgrad.parameters.memory_noise import NoiseModel
 from ohmgrad.product import scaled
 from ohmgrad.tile import AnalogTile
 

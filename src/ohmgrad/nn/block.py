@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ohmgrad.configs import RPUConfig
+from ohmgrad.configs import InferenceRPUConfig, RPUConfig, WeightRemapType
+from ohmgrad.engine.weight_range import remap_factor
+from ohmgrad.hardware_aware import hold, remaps
 from ohmgrad.nn.input_range import InputRange
 from ohmgrad.parameters.mapping import MappingParameter
 from ohmgrad.product import scaled
@@ -17,8 +19,9 @@ from ohmgrad.tile import AnalogTile
 class Block(nn.Module):
     r""":math:`y_i = \alpha_i s_i r \sum_j w_{ij}\, \mathrm{clip}(x_j, -r, r) / r`, with w in the cells of one tile.
 
-    The scales s (set with the weights) and :math:`\alpha` (trained), and the range r of the inputs, are there if the
-    configuration asks for them. What the block learns is :math:`W = \alpha s w`, as if its scales were not.
+    The scales s (set with the weights, and remapped) and :math:`\alpha` (trained), and the range r of the inputs, are
+    there if the configuration asks for them. What the block learns is :math:`W = \alpha s w`, as if its scales were
+    not.
 
     :param rows: outputs; :param columns: inputs; :param has_bias: whether there is an analog bias, one more column.
     """
@@ -35,8 +38,11 @@ class Block(nn.Module):
         def ones(for_each_output: bool) -> Tensor:
             return torch.ones(rows if for_each_output else 1, dtype=torch.float32)
 
-        is_scaled = mapping.weight_scaling_omega > 0.0
-        self.register_buffer("mapping_scale", ones(mapping.weight_scaling_columnwise) if is_scaled else None)
+        by_output, is_scaled = mapping.weight_scaling_columnwise, mapping.weight_scaling_omega > 0.0
+        if isinstance(rpu_config, InferenceRPUConfig) and remaps(rpu_config):
+            by_output |= rpu_config.remap.type is WeightRemapType.CHANNELWISE_SYMMETRIC
+            is_scaled, self.tile.remap = True, self.remap
+        self.register_buffer("mapping_scale", ones(by_output) if is_scaled else None)
         learned = nn.Parameter(ones(mapping.out_scaling_columnwise)) if mapping.learn_out_scaling else None
         self.register_parameter("out_scale", learned)
         self.input_range = InputRange(ranged) if ranged.enable else None
@@ -69,13 +75,26 @@ class Block(nn.Module):
         if self.mapping_scale is not None:
             mapping: MappingParameter = self.tile.rpu_config.mapping
             sizes = weights.abs().amax(1) if mapping.weight_scaling_columnwise else weights.abs().max()[None]
-            scale = torch.where(sizes > 0.0, sizes / mapping.weight_scaling_omega, 1.0)
+            omega = mapping.weight_scaling_omega
+            scale = torch.where(sizes > 0.0, sizes / omega, 1.0) if omega > 0.0 else torch.ones_like(sizes)
             weights = weights / scale[:, None]
         self.tile.set_weights(weights)  # first, since it may refuse
         if self.mapping_scale is not None and scale is not None:
             self.mapping_scale.copy_(scale)
         if self.out_scale is not None:
             self.out_scale.fill_(1.0)
+        self._compensate()
+
+    @torch.no_grad()
+    def remap(self) -> None:
+        """Move a factor from the weights of the cells to the scale, so that they fill their range; W stays."""
+        config, scale = self.tile.rpu_config, self.mapping_scale
+        assert isinstance(config, InferenceRPUConfig)
+        assert scale is not None
+        weights = self.tile.rule.visible()
+        factor = remap_factor(weights, scale, config.remap)
+        hold(self.tile, weights / factor[:, None])
+        scale.mul_(factor)
         self._compensate()
 
     def _compensate(self) -> None:

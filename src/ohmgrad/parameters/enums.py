@@ -75,3 +75,57 @@ class VectorUnitCellUpdatePolicy(Enum):
     """One after the other, a new one for every sample."""
     SINGLE_RANDOM = "SingleRandom"
     """One that is drawn anew for every sample."""
+
+
+class WeightModifierType(Enum):
+    r"""How weights are disturbed in training, :math:`w \to \tilde w`.
+
+    The symbols are those of :class:`~ohmgrad.parameters.modifier.WeightModifierParameter`.
+    """
+
+    NONE = "None"
+    """Not at all."""
+    COPY = "Copy"
+    """They stay as they are; only ``pdrop`` acts."""
+    DISCRETIZE = "Discretize"
+    r""":math:`A\, Q_r(w / A)`: a few values, evenly spaced."""
+    ADD_NORMAL = "AddNormal"
+    r""":math:`w + \sigma A N`: all weights are equally noisy."""
+    MULT_NORMAL = "MultNormal"
+    r""":math:`w\, (1 + \sigma A N)`: the noise grows with the weight."""
+    DISCRETIZE_ADD_NORMAL = "DiscretizeAddNormal"
+    r""":math:`A\, Q_r(w / A) + \sigma A N`."""
+    DOREFA = "DoReFa"
+    r""":math:`Q_r(c \tanh w / \tanh A)`: a few values, closer for large weights."""
+    POLY = "Poly"
+    r""":math:`w + \sigma A N \sum_k c_k (|w| / A)^k`."""
+    PROG_NOISE = "ProgNoise"
+    r""":math:`\mathrm{sign}(w)\, |w + (\sigma / g_{max}) A N \sum_k c_k (|w| / A)^k|`: no weight changes its sign."""
+    DROP_CONNECT = "DropConnect"
+    """As COPY."""
+    PCM_NOISE = "PCMNoise"
+    """Refused: there is no law for it."""
+
+
+class WeightClipType(Enum):
+    """How the bound is found to which weights are clipped."""
+
+    NONE = "None"
+    """Weights are not clipped."""
+    FIXED_VALUE = "FixedValue"
+    """It is given."""
+    LAYER_GAUSSIAN = "LayerGaussian"
+    """A number of standard deviations of the weights of the tile."""
+    AVERAGE_CHANNEL_MAX = "AverageChannelMax"
+    """The mean over outputs of the largest weight of each."""
+
+
+class WeightRemapType(Enum):
+    """For what the largest weight is brought to the end of the range."""
+
+    NONE = "None"
+    """For nothing."""
+    LAYERWISE_SYMMETRIC = "LayerwiseSymmetric"
+    """For each tile."""
+    CHANNELWISE_SYMMETRIC = "ChannelwiseSymmetric"
+    """For each output."""

@@ -13,7 +13,8 @@ class MappingParameter(Config):
     r"""How the weight of a layer becomes conductances on one or more tiles.
 
     The weight of a layer is :math:`W_{ij} = \alpha_i s_i w_{ij}`: what the cells hold, times the scale :math:`s` of the
-    mapping, which is set with the weights and then kept, times a scale :math:`\alpha` that is trained.
+    mapping, which is set with the weights and then kept unless they are remapped, times a scale :math:`\alpha` that is
+    trained.
     """
 
     digital_bias: bool = True

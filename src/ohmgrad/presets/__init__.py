@@ -1,7 +1,7 @@
 """Measured devices and whole configurations by name.
 
 The names are made from tables: ``DEVICES`` (:mod:`ohmgrad.presets.devices`) gives ``ReRamESPresetDevice`` and its like,
-``CONFIGS`` (:mod:`ohmgrad.presets.configs`) gives ``TTv2EcRamPreset`` and its like.
+``CONFIGS`` (:mod:`ohmgrad.presets.configs`) gives ``TTv2EcRamPreset`` and its like. Those for inference are classes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 from ohmgrad.presets.algorithms import ALGORITHMS, Algorithm, build_config
 from ohmgrad.presets.configs import CONFIGS, ConfigPreset
 from ohmgrad.presets.devices import DEVICES, DevicePreset, PCMPresetUnitCell, device_class
+from ohmgrad.presets.inference import StandardHWATrainingPreset
 from ohmgrad.presets.parameters import PresetIOParameters, PresetUpdateParameters, StandardIOParameters
 
 _CLASSES = {preset.class_name: name for name, preset in DEVICES.items()}
@@ -25,6 +26,7 @@ __all__ = [
     "PCMPresetUnitCell",
     "PresetIOParameters",
     "PresetUpdateParameters",
+    "StandardHWATrainingPreset",
     "StandardIOParameters",
     "build_config",
     "device_class",
