@@ -286,7 +286,7 @@ def test_no_weight_leaves_the_rounded_bounds(dtype: str) -> None:
 @HALF
 def test_half_precision_is_kept_wherever_a_tile_goes(dtype: str) -> None:
     config = with_runtime(SingleRPUConfig(device=SoftBoundsDevice()), parameter_dtype=dtype)
-    tile = make_tile(config, SIZE).double()
+    tile = make_tile(config, SIZE).half()
     other = make_tile(config, SIZE, seed=1)
     other.load_state_dict(make_tile(with_runtime(config, parameter_dtype="float32"), SIZE).state_dict())
     other.set_hidden_parameters(tile.get_hidden_parameters())

@@ -31,7 +31,9 @@ from ohmgrad.configs import (
     WeightRemapParameter,
     WeightRemapType,
 )
-from ohmgrad.nn import AnalogConv2d
+from ohmgrad.errors import OptimizerError
+from ohmgrad.nn import AnalogConv2d, convert_to_analog, convert_to_digital
+from ohmgrad.optim import analog
 
 NOISE = {"type": WeightModifierType.ADD_NORMAL, "std_dev": 0.1}
 LAYER, CHANNEL = WeightRemapType.LAYERWISE_SYMMETRIC, WeightRemapType.CHANNELWISE_SYMMETRIC
@@ -378,3 +380,66 @@ def test_a_compound_goes_elsewhere() -> None:
         InferenceRPUConfig(device=TransferCompound())
     with pytest.raises(ConfigError, match=r"InferenceRPUConfig\.device = 3: give IdealDevice\(\)"):
         InferenceRPUConfig(device=3)
+
+
+# The weight as an ordinary parameter
+
+
+def digital_twins(**mapping: Any) -> tuple[nn.Module, nn.Module]:
+    """The same network with tiles for a chip, and of torch."""
+    torch.manual_seed(5)
+    twin = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
+    config = InferenceRPUConfig(forward=IOParameters(is_perfect=True), mapping=MappingParameter(**mapping))
+    return convert_to_analog(twin, config), twin
+
+
+@pytest.mark.parametrize("mapping", [{}, {"digital_bias": False}, {"max_input_size": 3}], ids=str)
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW], ids=lambda kind: kind.__name__)
+def test_any_optimizer_trains_a_model_for_a_chip_as_it_trains_a_digital_one(kind: Any, mapping: Any) -> None:
+    model, twin = digital_twins(**mapping)
+    options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01} if kind is torch.optim.SGD else {"lr": 0.01}
+    ways = [(model, analog(kind)(model.parameters(), **options)), (twin, kind(twin.parameters(), **options))]
+    x = torch.randn(8, 6)
+    for each, optimizer in ways:
+        for _ in range(3):
+            optimizer.zero_grad()
+            each(x).square().mean().backward()
+            optimizer.step()
+    for name, value in convert_to_digital(model).state_dict().items():
+        torch.testing.assert_close(value, twin.state_dict()[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_gradient_is_there_to_be_clipped_and_looked_at() -> None:
+    model, twin = digital_twins()
+    x = torch.randn(8, 6)
+    for each in (model, twin):
+        each(x).square().sum().backward()
+    torch.testing.assert_close(model[0].weight.grad, twin[0].weight.grad)
+    norms = [nn.utils.clip_grad_norm_(each.parameters(), 0.1) for each in (model, twin)]
+    torch.testing.assert_close(*norms)
+    assert not model[0].tile._trace
+
+
+def test_a_scale_does_not_change_what_a_step_does_to_the_weight_of_the_layer() -> None:
+    model, twin = digital_twins(weight_scaling_omega=0.3, weight_scaling_columnwise=True)
+    x = torch.randn(8, 6)
+    ways = [(model, AnalogSGD(model.parameters(), lr=0.1)), (twin, torch.optim.SGD(twin.parameters(), lr=0.1))]
+    for each, optimizer in ways:
+        each(x).square().sum().backward()
+        optimizer.step()
+    torch.testing.assert_close(model[0].get_weights()[0], twin[0].weight.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_that_the_tile_would_not_know_of_is_refused() -> None:
+    model, _ = digital_twins()
+    model(torch.randn(8, 6)).sum().backward()
+    with pytest.raises(OptimizerError, match=r"would not know of the step.*AnalogOptimizer\(Adam"):
+        torch.optim.Adam(model.parameters()).step()
+
+
+def test_what_is_written_to_the_weight_is_seen_by_products_with_disturbed_weights() -> None:
+    layer = AnalogLinear(4, 3, bias=False, rpu_config=config({"type": WeightModifierType.MULT_NORMAL, "std_dev": 0.0}))
+    layer(torch.eye(layer.in_features))
+    with torch.no_grad():
+        layer.weight.mul_(2.0)
+    torch.testing.assert_close(layer(torch.eye(layer.in_features)), layer.weight.detach().t())

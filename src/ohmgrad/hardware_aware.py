@@ -11,7 +11,7 @@ from ohmgrad.configs import InferenceRPUConfig, RPUConfig
 from ohmgrad.engine.modifier import Modifier
 from ohmgrad.engine.weight_range import clip_bound
 from ohmgrad.errors import TileError
-from ohmgrad.parameters.enums import WeightClipType, WeightRemapType
+from ohmgrad.parameters.enums import PulseType, WeightClipType, WeightRemapType
 
 if TYPE_CHECKING:
     from ohmgrad.tile import AnalogTile
@@ -28,6 +28,11 @@ def new_modifier(config: RPUConfig, weights: Tensor) -> Modifier | None:
     return Modifier(config.modifier, weights) if config.modifier.is_active else None
 
 
+def learns_digitally(config: RPUConfig) -> bool:
+    """Whether the weight is an ordinary parameter, whose gradient any optimizer may use."""
+    return isinstance(config, InferenceRPUConfig) and config.update.pulse_type is PulseType.NONE
+
+
 def remaps(config: RPUConfig) -> bool:
     """Whether weights are brought to the end of the range after every step."""
     return isinstance(config, InferenceRPUConfig) and config.remap.type is not WeightRemapType.NONE
@@ -40,6 +45,7 @@ def after_step(tile: AnalogTile, config: InferenceRPUConfig) -> None:
     :raises TileError: if they are to be remapped, but the tile is in no layer.
     """
     clip = config.clip
+    tile._show(anew=True)  # an optimizer may have moved them
     if clip.type is WeightClipType.FIXED_VALUE:
         tile.clip_weights(clip.fixed_value)
     elif clip.type is not WeightClipType.NONE:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from ohmgrad.errors import OptimizerError
-from ohmgrad.weight import AnalogWeight
+from ohmgrad.weight import VisibleWeight
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer as _Base
@@ -49,13 +49,13 @@ class AnalogOptimizerMixin(_Base):
             self.param_groups.pop()
             raise
         for name, parameter in zip(group.get("param_names", ()), group["params"], strict=False):
-            if isinstance(parameter, AnalogWeight):
+            if isinstance(parameter, VisibleWeight):
                 parameter.tile.name = _name_of_layer(name)
 
     def _analog(self) -> Iterator[tuple[dict[str, Any], AnalogTile]]:
         for group in self.param_groups:
             for parameter in group["params"]:
-                if issubclass(type(parameter), AnalogWeight):  # to ask if it is an instance is slow in torch
+                if issubclass(type(parameter), VisibleWeight):  # to ask if it is an instance is slow in torch
                     yield group, parameter.tile
 
     @staticmethod

@@ -1,6 +1,6 @@
 """The analog product of a tile as PyTorch differentiates it: step by step, and in a compiled graph.
 
-The weight has no gradient: what it learns from, inputs and output gradients, stays with the tile.
+An analog weight has no gradient: what it learns from, inputs and output gradients, stays with the tile.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ohmgrad.engine.periphery import is_ideal
 from ohmgrad.errors import TileError
+from ohmgrad.weight import DigitalWeight
 
 if TYPE_CHECKING:
     from ohmgrad.tile import AnalogTile
@@ -46,6 +47,10 @@ def _enter_ddp(tile: AnalogTile) -> None:
     tile._show(anew=True)
 
 
+Gradients = tuple[Tensor | None, Tensor | None]
+"""Of the input and of the weight."""
+
+
 def _gradients(
     tile: AnalogTile,
     gradient: Tensor,
@@ -54,19 +59,27 @@ def _gradients(
     scale: Tensor | None,
     of_input: bool,
     of_weight: bool,
-) -> Tensor | None:
-    """Let the tile remember what its weight learns from, and give the gradient of the input, if they are wanted."""
-    rows = tile._rows(gradient, tile.out_size, "gradient")  # before anything is remembered
-    if of_weight:
+) -> Gradients:
+    """The gradients that are wanted; an analog weight has none, and its tile remembers what it learns from."""
+    rows, given = tile._rows(gradient, tile.out_size, "gradient"), None  # before anything is remembered
+    if of_weight and _learns_digitally(tile):
+        given = _of_digital_weight(tile, x, rows if scale is None else rows / scale)
+    elif of_weight:
         remembered = _flat(gradient)
         tile.remember(_flat(x), remembered if scale is None else remembered / (scale * tile.rate_scale))
     if not of_input:
-        return None
+        return None, given
     tile.check(wait=False)
     rows = scaled(rows, scale)
     if clipped is not None:  # what was clipped does not depend on the input
         rows = rows.masked_fill(clipped.reshape(rows.shape), 0.0)
-    return like(gradient, tile._backward_product(rows))
+    return like(gradient, tile._backward_product(rows)), given
+
+
+def _of_digital_weight(tile: AnalogTile, x: Tensor, rows: Tensor) -> Tensor:
+    """The gradient of a weight that is trained digitally, as if its scale were not."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return rows.t() @ tile._with_bias(tile._rows(x, tile.in_size, "input"))
 
 
 class _AnalogProduct(torch.autograd.Function):
@@ -80,15 +93,15 @@ class _AnalogProduct(torch.autograd.Function):
         return scaled(y, scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         # What refuses a second derivative takes its time, also where no graph is made.
         return (_refusing_second if torch.is_grad_enabled() else _passed_back)(ctx, gradient)
 
 
-def _passed_back(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
+def _passed_back(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
     x, clipped, scale = ctx.saved_tensors
     of_input, of_weight, *_ = ctx.needs_input_grad
-    return _gradients(ctx.tile, gradient, x, clipped, scale, of_input, of_weight), None, None, None
+    return *_gradients(ctx.tile, gradient, x, clipped, scale, of_input, of_weight), None, None
 
 
 _refusing_second = once_differentiable(_passed_back)
@@ -142,18 +155,28 @@ def _clipped_shape(tile: AnalogTile, y: Tensor) -> torch.Size:
 @torch.library.custom_op("ohmgrad::product_backward", mutates_args=())
 def _product_backward(
     gradient: Tensor, x: Tensor, clipped: Tensor, scale: Tensor | None, number: int, of_input: bool, of_weight: bool
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
+    """The gradients; nothing in the place of those that are not wanted, or not there."""
     tile = _tile_of(number)
     mask = clipped if clipped.numel() else None
-    given = _gradients(tile, gradient, x, mask, scale, of_input, of_weight)
-    return x.new_empty(0) if given is None else given
+    found = _gradients(tile, gradient, x, mask, scale, of_input, of_weight)
+    of_x, of_w = (x.new_empty(0) if given is None else given for given in found)
+    return of_x, of_w
 
 
 @_product_backward.register_fake
 def _(
     gradient: Tensor, x: Tensor, clipped: Tensor, scale: Tensor | None, number: int, of_input: bool, of_weight: bool
-) -> Tensor:
-    return torch.empty_like(x, memory_format=torch.contiguous_format) if of_input else x.new_empty(0)
+) -> tuple[Tensor, Tensor]:
+    tile = _tile_of(number)
+    of_x = torch.empty_like(x, memory_format=torch.contiguous_format) if of_input else x.new_empty(0)
+    if of_weight and _learns_digitally(tile):
+        return of_x, x.new_empty(tile._shown.shape, dtype=torch.float32)
+    return of_x, x.new_empty(0)
+
+
+def _learns_digitally(tile: AnalogTile) -> bool:
+    return isinstance(tile._shown, DigitalWeight)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -161,11 +184,12 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
     ctx.save_for_backward(x, output[1], scale)
 
 
-def _differentiate(ctx: Any, gradient: Tensor, _of_clipped: Any) -> tuple[Tensor | None, None, None, None]:
+def _differentiate(ctx: Any, gradient: Tensor, _of_clipped: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
     x, clipped, scale = ctx.saved_tensors
     of_input, of_weight, *_ = ctx.needs_input_grad
-    given = _product_backward(gradient, x, clipped, scale, ctx.number, of_input, of_weight)
-    return given if of_input else None, None, None, None
+    of_x, of_w = _product_backward(gradient, x, clipped, scale, ctx.number, of_input, of_weight)
+    is_digital = of_weight and _learns_digitally(_tile_of(ctx.number))
+    return of_x if of_input else None, of_w if is_digital else None, None, None
 
 
 _product.register_autograd(_differentiate, setup_context=_keep)

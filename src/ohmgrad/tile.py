@@ -39,10 +39,10 @@ from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.engine.site import Site
 from ohmgrad.engine.watch import Watch, complaint
 from ohmgrad.errors import ConfigError, TileError
-from ohmgrad.hardware_aware import after_step, new_modifier
+from ohmgrad.hardware_aware import after_step, learns_digitally, new_modifier
 from ohmgrad.memory import Memory, memory_of
 from ohmgrad.product import analog_product, like, numbered
-from ohmgrad.weight import AnalogWeight, KeepsWeight, watch_optimizers
+from ohmgrad.weight import AnalogWeight, DigitalWeight, KeepsWeight, VisibleWeight, watch_optimizers
 
 _FORWARD, _BACKWARD = Stream.FORWARD.of(0), Stream.BACKWARD.of(0)
 
@@ -70,7 +70,7 @@ class AnalogTile(KeepsWeight, HostModule):
     forward_vectors: Tensor
     backward_vectors: Tensor
     average_input: Tensor
-    weight: AnalogWeight
+    weight: VisibleWeight
     rate_scale: float
     """By which an optimizer multiplies the learning rate, see ``MappingParameter.weight_scaling_lr_compensation``."""
     remap: Callable[[], None] | None
@@ -115,7 +115,8 @@ class AnalogTile(KeepsWeight, HostModule):
         self._drawing: Kept[Draws] = Kept()
         self._number = numbered(self)
         watch_optimizers()
-        self.weight = AnalogWeight(torch.zeros(site.shape, dtype=torch.float32))
+        kind = DigitalWeight if learns_digitally(self.rpu_config) else AnalogWeight
+        self.weight = kind(torch.zeros(site.shape, dtype=torch.float32))
         self.register_load_state_dict_post_hook(_after_load)
         self._show()
 
@@ -377,7 +378,7 @@ class AnalogTile(KeepsWeight, HostModule):
         return memory_of(self, self.weight)
 
     @property
-    def _shown(self) -> AnalogWeight:
+    def _shown(self) -> VisibleWeight:
         """The visible weight, faster than as an attribute, which a module searches for in many places."""
         weight = self._parameters["weight"]
         assert weight is not None
@@ -424,9 +425,12 @@ class AnalogTile(KeepsWeight, HostModule):
         periphery.set_values(values)
 
     def _intact(self) -> None:
-        """Raise, if somebody has written to the visible weight."""
-        if self._shown.is_written:
-            raise self._shown.refusal("in place")
+        """Raise, if somebody has written to the visible weight, unless it is an ordinary parameter."""
+        shown = self._shown
+        if shown.is_written:
+            if not isinstance(shown, DigitalWeight):
+                raise shown.refusal("in place")
+            self._show(anew=True)
 
     def _finite(self, values: Tensor, what: str) -> None:
         """Raise at once, if numbers are not finite."""

@@ -1,4 +1,4 @@
-"""The visible weight of a tile as a parameter that PyTorch can read and only an analog optimizer can change."""
+"""The visible weight of a tile as a parameter of PyTorch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,8 @@ if TYPE_CHECKING:
     from ohmgrad.tile import AnalogTile
 
 
-class AnalogWeight(nn.Parameter):
-    """The visible weight ``[out, in]`` of one tile.
-
-    It can be read like any parameter (``norm``, ``hist``, ``shape``); it never has a gradient, since its tile learns
-    from the inputs and output gradients themselves. It cannot be written to, since cells take pulses: its methods that
-    would change it raise :class:`~ohmgrad.errors.TileError` at once, and what is written to it behind its back (through
-    ``detach()``, ``data`` or ``out=``) is noticed by its tile before it is used.
-    """
+class VisibleWeight(nn.Parameter):
+    """The visible weight ``[out, in]`` of one tile, whose memory is that of the tile."""
 
     _tile: weakref.ref[AnalogTile] | None = None
     _memory: Tensor | None = None
@@ -35,7 +29,7 @@ class AnalogWeight(nn.Parameter):
         """The tile that this is the weight of."""
         tile = None if self._tile is None else self._tile()
         if tile is None:
-            raise OptimizerError("This analog weight has lost its tile. Keep the layer it came from alive.")
+            raise OptimizerError("This weight has lost its tile. Keep the layer it came from alive.")
         return tile
 
     def show(self, weights: Tensor, tile: AnalogTile) -> None:
@@ -58,6 +52,40 @@ class AnalogWeight(nn.Parameter):
         """Whether somebody has written to it since it was shown."""
         return self._versions is not None and self._version != self._versions
 
+    def refusal(self, what: str) -> TileError:
+        """The error about writing to it, or taking it from its tile; ``what``: how."""
+        tile = None if self._tile is None else self._tile()
+        return TileError(
+            f"{'analog layer' if tile is None else tile.label}: the visible weight cannot be written to ({what}), since"
+            " it lies in the cells of a tile. Use layer.set_weights(weight, bias), or tile.set_weights(weight)."
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> VisibleWeight:
+        if id(self) not in memo:
+            values = self.detach().clone(memory_format=torch.preserve_format)
+            memo[id(self)] = type(self)(values, self.requires_grad)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return type(self), (self.detach(), self.requires_grad)
+
+
+class DigitalWeight(VisibleWeight):
+    """The weight of a tile that is trained digitally: an ordinary parameter with a gradient, for any optimizer.
+
+    The tile is to know of steps, for what it does after each: use :class:`~ohmgrad.optim.AnalogOptimizer`.
+    """
+
+
+class AnalogWeight(VisibleWeight):
+    """The visible weight of a tile that learns by pulses.
+
+    It can be read like any parameter (``norm``, ``hist``, ``shape``); it never has a gradient, since its tile learns
+    from the inputs and output gradients themselves. It cannot be written to, since cells take pulses: its methods that
+    would change it raise :class:`~ohmgrad.errors.TileError` at once, and what is written to it behind its back (through
+    ``detach()``, ``data`` or ``out=``) is noticed by its tile before it is used.
+    """
+
     @property
     def data(self) -> Tensor:
         """The values, detached; who writes to them is noticed."""
@@ -66,23 +94,6 @@ class AnalogWeight(nn.Parameter):
     @data.setter
     def data(self, values: Tensor) -> None:
         raise self.refusal("data = ...")
-
-    def refusal(self, what: str) -> TileError:
-        """The error about writing to it, or taking it from its tile; ``what``: how."""
-        tile = None if self._tile is None else self._tile()
-        return TileError(
-            f"{'analog layer' if tile is None else tile.label}: the visible weight cannot be written to ({what}), since"
-            " cells take pulses. Use layer.set_weights(weight, bias), or tile.set_weights(weight)."
-        )
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> AnalogWeight:
-        if id(self) not in memo:
-            values = self.detach().clone(memory_format=torch.preserve_format)
-            memo[id(self)] = type(self)(values, self.requires_grad)
-        return memo[id(self)]
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return type(self), (self.detach(), self.requires_grad)
 
 
 class KeepsWeight(nn.Module):
@@ -93,13 +104,13 @@ class KeepsWeight(nn.Module):
 
         :raises TileError: if it is the weight of a tile that goes by another name.
         """
-        if isinstance(param, AnalogWeight) and name != "weight":
+        if isinstance(param, VisibleWeight) and name != "weight":
             raise param.refusal(f"as {name}")
         super().register_parameter(name, param)
 
     def __delattr__(self, name: str) -> None:
         weight = self._parameters.get(name)
-        if isinstance(weight, AnalogWeight):
+        if isinstance(weight, VisibleWeight):
             raise weight.refusal("removed")
         super().__delattr__(name)
 
@@ -127,10 +138,12 @@ def _refuse_analog_weights(optimizer: Optimizer, *_: Any) -> None:
         return
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            if isinstance(parameter, AnalogWeight) and parameter.requires_grad:
+            if isinstance(parameter, VisibleWeight) and parameter.requires_grad:
+                kind, is_digital = type(optimizer).__name__, isinstance(parameter, DigitalWeight)
+                why = "its tile would not know of the step" if is_digital else "it has pulses instead of a gradient"
                 raise OptimizerError(
-                    f"{type(optimizer).__name__} cannot update the weight of {parameter.tile.label}: it has pulses"
-                    " instead of a gradient. Use ohmgrad.optim.AnalogSGD, or freeze it: weight.requires_grad_(False)."
+                    f"{kind} cannot update the weight of {parameter.tile.label}: {why}. Use ohmgrad.optim.AnalogSGD,"
+                    f" or AnalogOptimizer({kind}, ...), or freeze it: weight.requires_grad_(False)."
                 )
 
 

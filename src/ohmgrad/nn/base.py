@@ -13,7 +13,7 @@ from ohmgrad.errors import TileError
 from ohmgrad.nn.loading import is_old, rename_old, unlike
 from ohmgrad.nn.matrix import TiledMatrix
 from ohmgrad.tile import AnalogTile, checked_config
-from ohmgrad.weight import AnalogWeight, KeepsWeight
+from ohmgrad.weight import KeepsWeight, VisibleWeight
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -142,7 +142,7 @@ class AnalogLayer(KeepsWeight, AnalogModule):
     # --- weights -----------------------------------------------------------------------------------------------------
 
     @property
-    def weight(self) -> AnalogWeight | Tensor:
+    def weight(self) -> VisibleWeight | Tensor:
         """The visible weight: that of the tile, or what several tiles and their scales amount to (a copy)."""
         if self.matrix.is_one_tile:
             return self.tile.weight

@@ -14,7 +14,7 @@ from ohmgrad.memory import memory_of
 from ohmgrad.nn.base import AnalogLayer, named_analog_layers
 from ohmgrad.nn.summary_table import as_text, rich_table
 from ohmgrad.tile import AnalogTile
-from ohmgrad.weight import AnalogWeight
+from ohmgrad.weight import VisibleWeight
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -107,7 +107,7 @@ def analog_summary(model: nn.Module, input: Tensor | Sequence[Any] | None = None
     """
     used = {} if input is None else _use(model, input)
     rows = tuple(_row(name, layer, used.get(name)) for name, layer in named_analog_layers(model))
-    digital = sum(each.numel() for each in model.parameters() if not isinstance(each, AnalogWeight))
+    digital = sum(each.numel() for each in model.parameters() if not isinstance(each, VisibleWeight))
     return Summary(rows, digital)
 
 
@@ -192,6 +192,6 @@ def _arguments(model: nn.Module, given: Tensor | Sequence[Any]) -> Sequence[Any]
     if not all(isinstance(size, int) for size in given):
         return given
     parameters = [each for each in model.parameters() if each.is_floating_point()]
-    kinds = [each.dtype for each in parameters if not isinstance(each, AnalogWeight)]
+    kinds = [each.dtype for each in parameters if not isinstance(each, VisibleWeight)]
     where = parameters[0].device if parameters else None
     return (torch.zeros(*given, dtype=kinds[0] if kinds else torch.float32, device=where),)
