@@ -311,9 +311,11 @@ def test_a_copy_remaps_its_own_layer() -> None:
     assert torch.equal(other.get_weights()[0], layer.get_weights()[0])
 
 
-def test_disturbed_weights_are_not_saved() -> None:
+def test_disturbed_weights_take_memory_and_are_not_saved() -> None:
     tile, plain = tile_of(config(NOISE)), tile_of(config())
     assert set(tile.state_dict()) - set(plain.state_dict()) == {"modifier.steps"}
+    assert (tile.memory().visible, plain.memory().visible) == (4 * 3 * 4, 0)
+    assert tile.memory().total - plain.memory().total == 4 * 3 * 4 + 8
 
 
 # Configurations

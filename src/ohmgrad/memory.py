@@ -10,6 +10,7 @@ from ohmgrad.algorithms.base import Rule
 from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.cell_parameters import CellParameters
 from ohmgrad.engine.drift import Drifter
+from ohmgrad.engine.modifier import Modifier
 from ohmgrad.engine.periphery import Periphery
 
 
@@ -27,7 +28,7 @@ class Memory(NamedTuple):
     rule: int
     r"""The digital state of the learning rule: :math:`H`, :math:`\chi`, choppers, averages, pointers."""
     visible: int
-    """The visible weight, if it is not that of one of the arrays."""
+    """The visible weight, if it is not that of one of the arrays; and what products see, if it is disturbed."""
     periphery: int
     """What was drawn for converters and lines."""
     other: int
@@ -63,7 +64,7 @@ def _kind(module: nn.Module, name: str) -> str:
     """What a buffer is for."""
     if isinstance(module, CellParameters) and name in module.parameter_names:
         return "parameters"
-    if isinstance(module, (Array, Rule)) and name in _KINDS:
+    if isinstance(module, (Array, Rule, Modifier)) and name in _KINDS:
         return _KINDS[name]
     kinds = {Rule: "rule", Drifter: "drift", Periphery: "periphery"}
     return next((kind for owner, kind in kinds.items() if isinstance(module, owner)), "other")
@@ -77,5 +78,6 @@ _KINDS = {
     "resets": "counters",
     "shown": "visible",
     "mixed": "visible",
+    "modified": "visible",
 }
 """Of the buffers of arrays and rules that hold one number for each cell or weight."""

@@ -38,12 +38,12 @@ def on_chips(std_dev: float) -> Evaluation:
         layers += [AnalogLinear(*widths, rpu_config=rpu_config), nn.ReLU()]
     model = nn.Sequential(*layers[:-1])
     optimizer, (x, y) = AnalogSGD(model.named_parameters(), lr=0.1), digits()
-    for _ in range(40):
+    for _ in range(25):
         for rows in torch.randperm(1350).split(50):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
             optimizer.step()
-    return evaluate(model, loss, [3600.0], 20, seed=1)
+    return evaluate(model, loss, [3600.0], 60, seed=1)
 
 
 def test_a_network_that_has_learned_with_noise_is_surer_on_a_chip() -> None:
