@@ -131,7 +131,17 @@ class AnalogAdam(AnalogOptimizerMixin, torch.optim.Adam):
     """``torch.optim.Adam`` for the digital parameters; analog weights are pulsed by plain gradients."""
 
 
-class AnalogOptimizer(AnalogOptimizerMixin):
+class _AnyOptimizer(type):
+    """Of a class that is called like a class, and makes instances of others."""
+
+    def __call__(cls, optimizer: Any, *arguments: Any, **named: Any) -> Any:
+        return analog(optimizer)(*arguments, **named)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, AnalogOptimizerMixin)
+
+
+class AnalogOptimizer(metaclass=_AnyOptimizer):
     """Any optimizer for the digital parameters: ``AnalogOptimizer(torch.optim.AdamW, model.parameters(), lr=0.1)``.
 
     What it makes is an instance of that class too; analog weights are pulsed as :class:`AnalogOptimizerMixin` says.
@@ -140,14 +150,9 @@ class AnalogOptimizer(AnalogOptimizerMixin):
     :raises OptimizerError: if it is no such class, or one that evaluates its closure several times in a step.
     """
 
-    def __new__(cls, optimizer: type[torch.optim.Optimizer], *arguments: Any, **named: Any) -> AnalogOptimizer:
-        """An instance of a class of both."""
-        kind: Any = optimizer
-        return cast(AnalogOptimizer, analog(kind)(*arguments, **named))
-
     if TYPE_CHECKING:
 
-        def __init__(self, optimizer: type[torch.optim.Optimizer], params: Any, *arguments: Any, **named: Any) -> None:
+        def __init__(self, optimizer: Any, params: Any, *arguments: Any, **named: Any) -> None:
             """As that of the optimizer."""
 
 

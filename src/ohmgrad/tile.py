@@ -413,7 +413,7 @@ class AnalogTile(KeepsWeight, HostModule):
         if not anew:
             self._intact()
         if weights.is_meta != shown.is_meta:  # a parameter cannot change into one without memory, nor back
-            self.weight = shown = type(shown)(weights, shown.requires_grad)
+            self.weight = shown = type(shown)(weights.new_empty(0), shown.requires_grad)
         shown.show(weights, self)
         if self.modifier is not None:
             self.modifier.forget()

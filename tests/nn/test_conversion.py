@@ -163,7 +163,7 @@ def test_modules_tell_the_analog_layers_and_tiles_in_them() -> None:
     assert list(model.analog_layers()) == [model[0]]
     assert [name for name, _ in model.named_analog_tiles()] == ["0.matrix.blocks.0.tile", "0.matrix.blocks.1.tile"]
     assert list(model.analog_tiles()) == model[0].tiles == list(model[0].analog_tiles())
-    assert model.analog_tile_count == 2
+    assert model.analog_tile_count() == 2
     plain = nn.ModuleList(model)
     assert [layer for _, layer in named_analog_layers(plain)] == [model[0]]
     assert [tile for _, tile in named_analog_tiles(plain)] == model[0].tiles

@@ -38,7 +38,6 @@ class AnalogModule(nn.Module):
         """The same by name."""
         return named_analog_tiles(self)
 
-    @property
     def analog_tile_count(self) -> int:
         """How many tiles there are."""
         return sum(1 for _ in self.analog_tiles())

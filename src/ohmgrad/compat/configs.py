@@ -1,0 +1,113 @@
+"""The configurations of aihwkit by name: those of ohmgrad, which also know their tiles, and whole ones as classes."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from ohmgrad import configs as native
+from ohmgrad import presets
+from ohmgrad.compat.errors import ArgumentError
+from ohmgrad.compat.kinds import KnowsTiles
+from ohmgrad.errors import ConfigError
+from ohmgrad.presets.algorithms import algorithm_of
+
+
+class FloatingPointRPUConfig(KnowsTiles, native.FloatingPointRPUConfig):
+    """See :class:`ohmgrad.configs.FloatingPointRPUConfig`."""
+
+
+class SingleRPUConfig(KnowsTiles, native.SingleRPUConfig):
+    """See :class:`ohmgrad.configs.SingleRPUConfig`."""
+
+
+class UnitCellRPUConfig(KnowsTiles, native.UnitCellRPUConfig):
+    """See :class:`ohmgrad.configs.UnitCellRPUConfig`."""
+
+
+class DigitalRankUpdateRPUConfig(KnowsTiles, native.DigitalRankUpdateRPUConfig):
+    """See :class:`ohmgrad.configs.DigitalRankUpdateRPUConfig`."""
+
+
+class InferenceRPUConfig(KnowsTiles, native.InferenceRPUConfig):
+    """See :class:`ohmgrad.configs.InferenceRPUConfig`."""
+
+
+class TorchInferenceRPUConfig(InferenceRPUConfig):
+    """The same; there is one implementation."""
+
+
+class RuntimeParameter(native.RuntimeParameter):
+    """Settings that mean nothing here are taken and left."""
+
+    data_type: Any = None
+    on_the_fly_bindings: bool = False
+    offload_input: bool = False
+    offload_gradient: bool = False
+
+
+class RPUDataType(Enum):
+    """Types of numbers that cells can have in aihwkit; here they are single."""
+
+    FLOAT = "float"
+    DOUBLE = "double"
+    HALF = "half"
+
+
+class AnalogContextDataViewMode(Enum):
+    """What a visible weight shows in aihwkit; here it shows the weight."""
+
+    PLACEHOLDER = "placeholder"
+    DATA_VIEW = "data_view"
+    BUFFER = "buffer"
+
+
+def build_config(
+    algorithm: str,
+    device: Any = None,
+    io_parameters: Any = None,
+    up_parameters: Any = None,
+    n_devices: int = 1,
+    construction_seed: int = 0,
+    **fields: Any,
+) -> Any:
+    """A configuration by the name of its rule, see :func:`ohmgrad.presets.build_config`.
+
+    :raises ArgumentError: if there is no such rule.
+    """
+    try:
+        algorithm_of(algorithm)
+    except ConfigError as error:
+        raise ArgumentError(str(error)) from None
+    given = {"device": device, "io_parameters": io_parameters, "up_parameters": up_parameters}
+    named = {name: value for name, value in given.items() if value is not None} | fields
+    return known(presets.build_config(algorithm, n_devices=n_devices, construction_seed=construction_seed, **named))
+
+
+def known(config: Any) -> Any:
+    """A configuration of ohmgrad as one that knows its tiles."""
+    kind = next(
+        kind
+        for kind in (
+            TorchInferenceRPUConfig,
+            InferenceRPUConfig,
+            SingleRPUConfig,
+            UnitCellRPUConfig,
+            DigitalRankUpdateRPUConfig,
+            FloatingPointRPUConfig,
+        )
+        if issubclass(kind, type(config))
+    )
+    return kind(**{name: getattr(config, name) for name in type(config).model_fields})
+
+
+def preset(name: str) -> type[native.Config]:
+    """A whole configuration as a class, such as ``TTv2EcRamPreset``."""
+    make: Any = getattr(presets, name)
+    base = type(known(make()))
+
+    def begin(self: Any, **fields: Any) -> None:
+        made = known(make(**fields))
+        base.__init__(self, **{field: getattr(made, field) for field in type(made).model_fields})
+
+    return type(name, (base,), {"__init__": begin, "__module__": __name__, "__doc__": f"See ohmgrad.presets.{name}."})
