@@ -432,11 +432,38 @@ def test_a_scale_does_not_change_what_a_step_does_to_the_weight_of_the_layer() -
     torch.testing.assert_close(model[0].get_weights()[0], twin[0].weight.detach(), rtol=1e-5, atol=1e-6)
 
 
-def test_a_step_that_the_tile_would_not_know_of_is_refused() -> None:
-    model, _ = digital_twins()
-    model(torch.randn(8, 6)).sum().backward()
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"clip": WeightClipParameter(type=WeightClipType.FIXED_VALUE, fixed_value=0.5)},
+        {"remap": WeightRemapParameter(type=LAYER)},
+        {"modifier": WeightModifierParameter(**NOISE)},
+        {"device": IdealDevice(lifetime=100.0)},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_step_that_the_tile_would_have_to_know_of_is_refused(fields: dict[str, Any]) -> None:
+    layer = AnalogLinear(4, 3, rpu_config=InferenceRPUConfig(**fields))
+    layer(torch.randn(8, 4)).sum().backward()
     with pytest.raises(OptimizerError, match=r"would not know of the step.*AnalogOptimizer\(Adam"):
-        torch.optim.Adam(model.parameters()).step()
+        torch.optim.Adam(layer.parameters()).step()
+
+
+def test_an_optimizer_of_torch_may_train_what_needs_nothing_after_a_step() -> None:
+    model, twin = digital_twins()
+    x = torch.randn(8, 6)
+    for each in (model, twin):
+        optimizer = torch.optim.LBFGS(each.parameters(), max_iter=5)
+
+        def closure(each: nn.Module = each, optimizer: Any = optimizer) -> Tensor:
+            optimizer.zero_grad()
+            loss = each(x).square().mean()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+    torch.testing.assert_close(model[0].get_weights()[0], twin[0].weight.detach(), rtol=1e-4, atol=1e-5)
+    assert torch.equal(model(x), copy.deepcopy(model)(x))
 
 
 def test_what_is_written_to_the_weight_is_seen_by_products_with_disturbed_weights() -> None:

@@ -38,6 +38,13 @@ def remaps(config: RPUConfig) -> bool:
     return isinstance(config, InferenceRPUConfig) and config.remap.type is not WeightRemapType.NONE
 
 
+def acts(config: RPUConfig) -> bool:
+    """Whether there is anything to do after a step."""
+    if not isinstance(config, InferenceRPUConfig):
+        return False
+    return config.modifier.is_active or config.clip.type is not WeightClipType.NONE or remaps(config)
+
+
 @torch.no_grad()
 def after_step(tile: AnalogTile, config: InferenceRPUConfig) -> None:
     """Clip the weights, let the layer remap them, and draw what disturbs them until the next step.

@@ -105,13 +105,15 @@ class AnalogOptimizerMixin(_Base):
         """Nothing: groups stay as they are given. For scripts that were written for aihwkit."""
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """Set the learning rate of all groups.
+        """Set the learning rate of all groups and tiles.
 
         :raises OptimizerError: if it is negative or not finite; nothing is changed then.
         """
         self._check({"lr": learning_rate})
         for group in self.param_groups:
             group["lr"] = learning_rate
+        for _, tile in self._analog():
+            tile.set_learning_rate(learning_rate * tile.rate_scale)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of digital parameters and tiles."""

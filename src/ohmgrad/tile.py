@@ -39,7 +39,7 @@ from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.engine.site import Site
 from ohmgrad.engine.watch import Watch, complaint
 from ohmgrad.errors import ConfigError, TileError
-from ohmgrad.hardware_aware import after_step, learns_digitally, new_modifier
+from ohmgrad.hardware_aware import acts, after_step, learns_digitally, new_modifier
 from ohmgrad.memory import Memory, memory_of
 from ohmgrad.product import analog_product, like, numbered
 from ohmgrad.weight import AnalogWeight, DigitalWeight, KeepsWeight, VisibleWeight, watch_optimizers
@@ -234,6 +234,11 @@ class AnalogTile(KeepsWeight, HostModule):
             self.decay_weights()
         if isinstance(self.rpu_config, InferenceRPUConfig):
             after_step(self, self.rpu_config)
+
+    def acts_after_steps(self) -> bool:
+        """Whether :meth:`post_update_step` does anything."""
+        rule = cast(Rule, self._modules["rule"])
+        return rule.diffuses() or rule.decays() or acts(self.rpu_config)
 
     # --- operations on the cells -------------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ class VisibleWeight(nn.Parameter):
 class DigitalWeight(VisibleWeight):
     """The weight of a tile that is trained digitally: an ordinary parameter with a gradient, for any optimizer.
 
-    The tile is to know of steps, for what it does after each: use :class:`~ohmgrad.optim.AnalogOptimizer`.
+    If its tile does something after each step, it is to know of them: use :class:`~ohmgrad.optim.AnalogOptimizer`.
     """
 
 
@@ -140,6 +140,8 @@ def _refuse_analog_weights(optimizer: Optimizer, *_: Any) -> None:
         for parameter in group["params"]:
             if isinstance(parameter, VisibleWeight) and parameter.requires_grad:
                 kind, is_digital = type(optimizer).__name__, isinstance(parameter, DigitalWeight)
+                if is_digital and not parameter.tile.acts_after_steps():
+                    continue
                 why = "its tile would not know of the step" if is_digital else "it has pulses instead of a gradient"
                 raise OptimizerError(
                     f"{kind} cannot update the weight of {parameter.tile.label}: {why}. Use ohmgrad.optim.AnalogSGD,"

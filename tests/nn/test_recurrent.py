@@ -177,7 +177,7 @@ def test_what_does_not_fit_is_refused() -> None:
             rnn(torch.zeros(shape))
     with pytest.raises(TileError, match="1 states given"):
         rnn(torch.zeros(TIMES, SAMPLES, IN), [torch.zeros(SAMPLES, HIDDEN)])
-    with pytest.raises(TileError, match="Give 2"):
+    with pytest.raises(TileError, match="Give a list of two"):
         rnn(torch.zeros(TIMES, SAMPLES, IN), [torch.zeros(SAMPLES, HIDDEN)] * 2)
     with pytest.raises(ConfigError, match="num_layers = 0"):
         AnalogRNN(AnalogVanillaRNNCell, IN, HIDDEN, num_layers=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ from ohmgrad.parameters.base import Config
 
 class UnitCell(Config):
     """Several devices at every cross point."""
+
+    first_field: ClassVar[str | None] = "unit_cell_devices"
 
     unit_cell_devices: list[Any] = Field(default_factory=list)
     """The devices of one cross point."""

@@ -79,6 +79,11 @@ class AnalogLayerBase:
         """As in torch. Configurations are not in the file; those of the model count."""
         return super().load_state_dict(state_dict, strict=strict, **named)
 
+    def replace_rpu_config(self, rpu_config: Any) -> None:
+        """Give all tiles another configuration."""
+        for each in self.analog_tiles():
+            each.replace_with(rpu_config)
+
     def remap_analog_weights(self, weight_scaling_omega: float | None = 1.0) -> None:
         """Choose the scales of all mappings anew."""
         for each in self.analog_tiles():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from ohmgrad import configs as native
 from ohmgrad import presets
@@ -13,24 +15,48 @@ from ohmgrad.errors import ConfigError
 from ohmgrad.presets.algorithms import algorithm_of
 
 
+class InputRangeParameter(native.InputRangeParameter):
+    """See :class:`ohmgrad.configs.InputRangeParameter`; what it has not can be named at its default."""
+
+    manage_output_clipping: Literal[False] = False
+    output_min_percentage: float = 0.95
+    calibration_info: None = None
+
+
+class PrePostProcessingParameter(native.PrePostProcessingParameter):
+    """See :class:`ohmgrad.configs.PrePostProcessingParameter`."""
+
+    input_range: native.InputRangeParameter = Field(default_factory=InputRangeParameter)
+
+
 class FloatingPointRPUConfig(KnowsTiles, native.FloatingPointRPUConfig):
     """See :class:`ohmgrad.configs.FloatingPointRPUConfig`."""
+
+    pre_post: native.PrePostProcessingParameter = Field(default_factory=PrePostProcessingParameter)
 
 
 class SingleRPUConfig(KnowsTiles, native.SingleRPUConfig):
     """See :class:`ohmgrad.configs.SingleRPUConfig`."""
 
+    pre_post: native.PrePostProcessingParameter = Field(default_factory=PrePostProcessingParameter)
+
 
 class UnitCellRPUConfig(KnowsTiles, native.UnitCellRPUConfig):
     """See :class:`ohmgrad.configs.UnitCellRPUConfig`."""
+
+    pre_post: native.PrePostProcessingParameter = Field(default_factory=PrePostProcessingParameter)
 
 
 class DigitalRankUpdateRPUConfig(KnowsTiles, native.DigitalRankUpdateRPUConfig):
     """See :class:`ohmgrad.configs.DigitalRankUpdateRPUConfig`."""
 
+    pre_post: native.PrePostProcessingParameter = Field(default_factory=PrePostProcessingParameter)
+
 
 class InferenceRPUConfig(KnowsTiles, native.InferenceRPUConfig):
     """See :class:`ohmgrad.configs.InferenceRPUConfig`."""
+
+    pre_post: native.PrePostProcessingParameter = Field(default_factory=PrePostProcessingParameter)
 
 
 class TorchInferenceRPUConfig(InferenceRPUConfig):
@@ -84,21 +110,19 @@ def build_config(
     return known(presets.build_config(algorithm, n_devices=n_devices, construction_seed=construction_seed, **named))
 
 
+_KINDS = (
+    InferenceRPUConfig,
+    SingleRPUConfig,
+    UnitCellRPUConfig,
+    DigitalRankUpdateRPUConfig,
+    FloatingPointRPUConfig,
+)
+
+
 def known(config: Any) -> Any:
     """A configuration of ohmgrad as one that knows its tiles."""
-    kind = next(
-        kind
-        for kind in (
-            TorchInferenceRPUConfig,
-            InferenceRPUConfig,
-            SingleRPUConfig,
-            UnitCellRPUConfig,
-            DigitalRankUpdateRPUConfig,
-            FloatingPointRPUConfig,
-        )
-        if issubclass(kind, type(config))
-    )
-    return kind(**{name: getattr(config, name) for name in type(config).model_fields})
+    kind: Any = next(kind for kind in _KINDS if isinstance(config, kind.__mro__[2]))
+    return kind(**{name: getattr(config, name) for name in kind.model_fields})
 
 
 def preset(name: str) -> type[native.Config]:

@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn
 
 from ohmgrad.compat.errors import OutOfScopeError
-from ohmgrad.compat.names import CONFIG_PRESETS, MODULES, OUT_OF_SCOPE, UNAVAILABLE
+from ohmgrad.compat.names import MODULES, OUT_OF_SCOPE, PRESETS, UNAVAILABLE
 
 SOURCES = (
     "ohmgrad.compat.errors",
@@ -88,14 +88,16 @@ def install() -> None:
 def resolved(name: str) -> Any:
     """What a name of aihwkit is here; what is not available can be imported, and raises when it is used."""
     if name in UNAVAILABLE:
-        return _unavailable(name)
-    if name in CONFIG_PRESETS.split():
+        return _unavailable(name, UNAVAILABLE[name])
+    if name in PRESETS:
         return importlib.import_module("ohmgrad.compat.configs").preset(name)
     if name in OTHER_NAMES:
         module, name = OTHER_NAMES[name]
         return getattr(importlib.import_module(module), name)
-    if name in _SPECIAL:
-        return _SPECIAL[name]
+    if name in _RPU_BASE:
+        return _rpu_base(name)
+    if name == "AnalogTileStateNames":
+        return SimpleNamespace(ANALOG_STATE_NAME="analog_tile_state")
     for source in SOURCES:
         found = getattr(importlib.import_module(source), name, None)
         if found is not None:
@@ -103,25 +105,32 @@ def resolved(name: str) -> Any:
     raise AttributeError(f"ohmgrad has no {name}")
 
 
-def _unavailable(name: str) -> type:
+class _Unavailable(type):
+    """Of classes that can be imported, derived from and asked for attributes, but not used."""
+
+    def __call__(cls, *_: Any, **__: Any) -> NoReturn:
+        raise OutOfScopeError(f"{cls.__name__} of aihwkit is not here: {cls.why}.")
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return _unavailable(f"{cls.__name__}.{name}", cls.why)
+
+    why: str
+
+
+def _unavailable(name: str, why: str) -> type:
     """A class that can be imported and derived from, but not used."""
-
-    def refuse(*_: Any, **__: Any) -> NoReturn:
-        raise OutOfScopeError(f"{name} of aihwkit is not here: {UNAVAILABLE[name]}.")
-
-    return type(name, (), {"__init__": refuse})
+    return _Unavailable(name, (), {"why": why})
 
 
-def _is_compiled() -> bool:
-    """Whether there is a GPU."""
-    import torch
+def _rpu_base(name: str) -> Any:
+    """What scripts look for in the compiled part of aihwkit."""
+    if name == "cuda":
+        torch = importlib.import_module("torch")
+        return SimpleNamespace(is_compiled=torch.cuda.is_available)
+    tiles = importlib.import_module("ohmgrad.compat.tiles")
+    return SimpleNamespace(AnalogTile=tiles.AnalogSimulatorTile, FloatingPointTile=tiles.SimulatorTile)
 
-    return torch.cuda.is_available()
 
-
-_SPECIAL: dict[str, Any] = {
-    "cuda": SimpleNamespace(is_compiled=_is_compiled),
-    "tiles": SimpleNamespace(),
-    "devices": SimpleNamespace(),
-    "AnalogTileStateNames": SimpleNamespace(CLASS="analog_tile_class", STATE="analog_tile_state"),
-}
+_RPU_BASE = ("cuda", "tiles")

@@ -32,12 +32,14 @@ class AnalogLayer(AnalogLayerBase, nn.Module):
         weight, given = self._parameters.pop("weight"), self._parameters.pop("bias")
         object.__setattr__(self, "weight", None)
         object.__setattr__(self, "bias", bias)
+        generator = torch.get_rng_state()  # seeds of tiles are drawn from it; the next layer begins as that of torch
         if issubclass(kind, TileModuleArray):
             self.analog_module = kind(out_size, in_size, config, bias)
         elif self.always_array or is_large:
             self.analog_module = TileModuleArray(out_size, in_size, config, bias, kind)
         else:
             self.analog_module = kind(out_size, in_size, config, bias)
+        torch.set_rng_state(generator)
         assert weight is not None
         self.set_weights(weight, given)
 
@@ -141,8 +143,8 @@ class AnalogConv(AnalogLayer):
             )
         fields = (in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
         self.twin.__init__(self, *fields)
-        columns = in_channels * math.prod(cast(Any, self).kernel_size)
-        self._make(out_channels, columns, bias, rpu_config, tile_module_class)
+        self.in_features, self.out_features = in_channels * math.prod(cast(Any, self).kernel_size), out_channels
+        self._make(self.out_features, self.in_features, bias, rpu_config, tile_module_class)
 
     def forward(self, x_input: Tensor) -> Tensor:
         """``[n, in_channels, ...]`` to ``[n, out_channels, ...]``; or both without the first dimension."""

@@ -36,7 +36,7 @@ _DEVICE_PRESETS = (
     " ReRamArrayHfO2PresetDevice"
 )
 _FAMILIES = ("ReRamES", "ReRamSB", "Capacitor", "EcRam", "EcRamMO", "Idealized")
-CONFIG_PRESETS = " ".join(
+_CONFIG_PRESETS = " ".join(
     [
         *(f"{device}Preset" for device in (*_FAMILIES, "GokmenVlasov", "PCM")),
         *(f"{device}{count}Preset" for count in (2, 4) for device in _FAMILIES),
@@ -45,6 +45,8 @@ CONFIG_PRESETS = " ".join(
     ]
 )
 _INFERENCE_PRESETS = "FloatingPointPreset StandardHWATrainingPreset"
+PRESETS = {*_CONFIG_PRESETS.split(), *_INFERENCE_PRESETS.split()}
+"""Whole configurations."""
 _PRESET_PARAMETERS = "PresetIOParameters StandardIOParameters PresetUpdateParameters"
 _CONVERTERS = "SinglePairConductanceConverter"
 _NOISE = "BaseNoiseModel PCMLikeNoiseModel"
@@ -101,14 +103,14 @@ MODULES: dict[str, str] = {
     "aihwkit.simulator.parameters.training": "UpdateParameters",
     "aihwkit.simulator.noise_models": f"{_NOISE} {_COMPENSATION}",
     "aihwkit.simulator.presets": (
-        f"{CONFIG_PRESETS} {_INFERENCE_PRESETS} {_DEVICE_PRESETS} PCMPresetUnitCell {_PRESET_PARAMETERS}"
+        f"{_CONFIG_PRESETS} {_INFERENCE_PRESETS} {_DEVICE_PRESETS} PCMPresetUnitCell {_PRESET_PARAMETERS}"
     ),
-    "aihwkit.simulator.presets.configs": CONFIG_PRESETS,
+    "aihwkit.simulator.presets.configs": _CONFIG_PRESETS,
     "aihwkit.simulator.presets.devices": _DEVICE_PRESETS,
     "aihwkit.simulator.presets.compounds": "PCMPresetUnitCell",
     "aihwkit.simulator.presets.inference": _INFERENCE_PRESETS,
     "aihwkit.simulator.presets.utils": _PRESET_PARAMETERS,
-    "aihwkit.simulator.rpu_base": "cuda tiles devices",
+    "aihwkit.simulator.rpu_base": "cuda tiles",
     "aihwkit.simulator.tiles": f"{_TILES} InferenceTileWithPeriphery QuantizedTorchInferenceTile",
     "aihwkit.simulator.tiles.analog": "AnalogTile AnalogTileWithoutPeriphery",
     "aihwkit.simulator.tiles.array": "TileModuleArray",
@@ -137,6 +139,8 @@ MODULES: dict[str, str] = {
     "aihwkit.inference.converter": "",
     "aihwkit.inference.converter.base": "BaseConductanceConverter",
     "aihwkit.inference.converter.conductance": f"{_CONVERTERS} {_OTHER_CONVERTERS}",
+    "aihwkit.inference.converter.wpo": "WeightProgrammingOptimizer",
+    "aihwkit.inference.converter.fusion": "FusionConductanceConverter",
     "aihwkit.inference.calibration": "InputRangeCalibrationType calibrate_input_ranges",
     "aihwkit.inference.calibration.calibration": "InputRangeCalibrationType calibrate_input_ranges",
     "aihwkit.utils": "",
@@ -188,7 +192,13 @@ UNAVAILABLE: dict[str, str] = {
         "derive from ohmgrad.inference.NoiseModel and state the formulas",
     ),
     **dict.fromkeys(
-        [*_OTHER_CONVERTERS.split(), "BaseConductanceConverter"], "a weight is a single pair of conductances"
+        [
+            *_OTHER_CONVERTERS.split(),
+            "BaseConductanceConverter",
+            "FusionConductanceConverter",
+            "WeightProgrammingOptimizer",
+        ],
+        "a weight is a single pair of conductances",
     ),
     **dict.fromkeys(
         ["GlobalDriftCompensationWithExactReference", "PerColumnDriftCompensation", "BaseDriftCompensation"],

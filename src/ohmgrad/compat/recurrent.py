@@ -55,8 +55,8 @@ class AnalogGRUCell(_Cell, recurrent_cells.AnalogGRUCell):
     """See :class:`ohmgrad.nn.AnalogGRUCell`."""
 
 
-class AnalogRNN(AnalogContainerBase, recurrent.AnalogRNN):
-    """See :class:`ohmgrad.nn.AnalogRNN`."""
+class AnalogRNN(AnalogContainerBase, nn.Module):
+    """See :class:`ohmgrad.nn.AnalogRNN`, which is ``rnn``."""
 
     def __init__(
         self,
@@ -71,12 +71,14 @@ class AnalogRNN(AnalogContainerBase, recurrent.AnalogRNN):
         bidir: bool = False,
         dropout: float = 0.0,
     ) -> None:
+        super().__init__()
         kind: Any = cell
 
         def made(*arguments: Any) -> Any:
             return kind(*arguments, tile_module_class)
 
-        super().__init__(
+        self.hidden_size, self.num_layers = hidden_size, num_layers
+        self.rnn = recurrent.AnalogRNN(
             cast(Any, made),
             input_size,
             hidden_size,
@@ -87,3 +89,16 @@ class AnalogRNN(AnalogContainerBase, recurrent.AnalogRNN):
             bidir=bidir,
             dropout=dropout,
         )
+
+    def forward(self, input: Tensor, states: Any = None) -> tuple[Tensor, Any]:
+        """``[t, n, in]`` to ``[t, n, H]``, and the last states."""
+        y, last = self.rnn(input, states)
+        return y, last
+
+    def get_zero_state(self, batch_size: int) -> Any:
+        """The states before the first step."""
+        return self.rnn.get_zero_state(batch_size)
+
+    def reset_parameters(self, xavier: bool = False) -> None:
+        """Draw the weights of all cells anew."""
+        self.rnn.reset_parameters(xavier)

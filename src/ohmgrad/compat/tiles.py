@@ -5,13 +5,14 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ohmgrad.compat.errors import ModuleError, TileModuleError
-from ohmgrad.configs import RPUConfig
+from ohmgrad.configs import FloatingPointRPUConfig, RPUConfig
 from ohmgrad.nn.block import Block
 from ohmgrad.nn.matrix import pieces
 from ohmgrad.tile import AnalogTile as Cells
@@ -19,13 +20,16 @@ from ohmgrad.tile import checked_config
 from ohmgrad.weight import AnalogWeight, DigitalWeight
 
 STATE = "analog_tile_state"
+_DEVICE = "rpu.rpu_device."
 Weights = tuple[Tensor, Tensor | None]
 
 
-class AnalogContext(AnalogWeight):
-    """The visible weight of a tile, as optimizers are given it."""
+class AnalogContext:
+    """Mixed into the visible weight of a tile, as optimizers are given it."""
 
     _owner: weakref.ref[AnalogTile] | None = None
+    use_torch_update = False
+    use_indexed = False
 
     @property
     def analog_tile(self) -> AnalogTile:
@@ -38,20 +42,36 @@ class AnalogContext(AnalogWeight):
     @property
     def analog_input(self) -> list[Tensor]:
         """The inputs that wait for the optimizer."""
-        return [x for x, _ in self.tile._trace]
+        return [x for x, _ in self.analog_tile.cells._trace]
 
     @property
     def analog_grad_output(self) -> list[Tensor]:
         """The output gradients that wait for the optimizer."""
-        return [d for _, d in self.tile._trace]
+        return [d for _, d in self.analog_tile.cells._trace]
 
     def has_gradient(self) -> bool:
         """Whether anything waits for the optimizer."""
-        return bool(self.tile._trace)
+        return bool(self.analog_tile.cells._trace)
 
     def reset(self, analog_tile: Any = None) -> None:
         """Drop what waits for the optimizer."""
-        self.tile.forget()
+        self.analog_tile.cells.forget()
+
+    def enable_data_view(self) -> None:
+        """Nothing: the weight can always be read."""
+
+    def enable_placeholder(self) -> None:
+        """Nothing: the weight can always be read."""
+
+
+class PulsedWeight(AnalogContext, AnalogWeight):
+    """Of a tile that learns by pulses."""
+
+
+class SharedWeight(AnalogContext, DigitalWeight):
+    """Of a tile that is trained digitally."""
+
+    use_torch_update = True
 
 
 class SimulatorTile:
@@ -68,8 +88,54 @@ class SimulatorTile:
         """Rows."""
         return self.cells.weight.shape[0]
 
+    def get_meta_parameters(self) -> SimpleNamespace:
+        """The configuration by the names that it has there."""
+        config = self.cells.rpu_config
+        numbers = {name: getattr(config.device, name) for name in type(config.device).model_fields}
+        io = {"forward_io": config.forward, "backward_io": config.backward, "update": config.update}
+        return SimpleNamespace(**{**numbers, **io})
+
+    def get_hidden_parameter_names(self) -> list[str]:
+        """The names of hidden parameters, in their order."""
+        return list(self.cells.get_hidden_parameters())
+
+    def get_hidden_parameters(self) -> Tensor:
+        """All hidden parameters ``[n, out, in]``."""
+        values = list(self.cells.get_hidden_parameters().values())
+        return torch.stack(values) if values else torch.empty(0)
+
+    def set_hidden_parameters(self, values: Tensor) -> None:
+        """Restore what :meth:`get_hidden_parameters` gave."""
+        names = self.get_hidden_parameter_names()
+        if names:
+            self.cells.set_hidden_parameters(dict(zip(names, values, strict=True)))
+
+    def dump_extra(self) -> dict[str, list[float]]:
+        """The state of the rule by name, as lists."""
+        state = self.cells.algorithm_state()
+        return {f"{_DEVICE}{name}": value.flatten().tolist() for name, value in state.items()}
+
+    @torch.no_grad()
+    def load_extra(self, extra: dict[str, Any], strict: bool = False) -> None:
+        """Set the state of the rule; what :meth:`dump_extra` has not is left.
+
+        :raises TileModuleError: if ``strict`` and something is missing.
+        """
+        state = self.cells.rule.state()
+        missing = [name for name in state if _DEVICE + name not in extra]
+        if strict and missing:
+            raise TileModuleError(f"load_extra: nothing is given for {', '.join(missing)}.")
+        for name, value in state.items():
+            given = torch.as_tensor(extra.get(_DEVICE + name, value), device=value.device)
+            value.copy_(given.reshape(value.shape))
+        self.cells._show(anew=True)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.cells, name)
+
+
+class AnalogSimulatorTile(SimulatorTile):
+    """Cells that are not digital."""
 
 
 class TileModule(nn.Module):
@@ -86,7 +152,10 @@ class AnalogTile(TileModule):
     """
 
     bias: nn.Parameter | None
-    analog_ctx: AnalogContext
+    analog_ctx: Any
+    supports_indexed = False
+    supports_ddp = False
+    shared_weights = None
     block: Block
     """Cells, scales and range of inputs."""
 
@@ -106,9 +175,9 @@ class AnalogTile(TileModule):
         self.digital_bias = bias and config.mapping.digital_bias
         self.analog_bias = bias and not self.digital_bias
         block = Block(out_size, in_size, config, self.analog_bias)
-        if isinstance(block.tile.weight, AnalogWeight):
-            block.tile.weight = AnalogContext(torch.empty(0))
-            block.tile._show(anew=True)
+        is_analog = isinstance(block.tile.weight, AnalogWeight)
+        block.tile.weight = (PulsedWeight if is_analog else SharedWeight)(torch.empty(0))
+        block.tile._show(anew=True)
         object.__setattr__(self, "block", block)  # not a submodule: its parameters go by the names below
         where = block.tile.weight.device
         self.bias = nn.Parameter(torch.zeros(out_size, device=where)) if self.digital_bias else None
@@ -118,11 +187,9 @@ class AnalogTile(TileModule):
         """Let the parameters of the block be parameters of this module."""
         block = self.block
         weight = block.tile.weight
-        if isinstance(weight, AnalogContext):
+        if isinstance(weight, AnalogContext):  # not of a chip
             weight._owner = weakref.ref(self)
             self._parameters["analog_ctx"] = weight
-        elif isinstance(weight, DigitalWeight):
-            self._parameters["shared_weights"] = weight
         self._parameters["out_scaling_alpha"] = block.out_scale
         ranged = None if block.input_range is None else block.input_range.value
         if isinstance(ranged, nn.Parameter):
@@ -136,7 +203,8 @@ class AnalogTile(TileModule):
     @property
     def tile(self) -> SimulatorTile:
         """The cells."""
-        return SimulatorTile(self.cells)
+        is_digital = isinstance(self.rpu_config, FloatingPointRPUConfig)
+        return (SimulatorTile if is_digital else AnalogSimulatorTile)(self.cells)
 
     @property
     def rpu_config(self) -> RPUConfig:
@@ -283,7 +351,8 @@ class AnalogTile(TileModule):
 
     def get_scales(self) -> Tensor | None:
         """Both together."""
-        return self.block.scale()
+        scale = self.block.scale()
+        return None if scale is None else scale.clone()
 
     @torch.no_grad()
     def set_scales(self, scales: float | Tensor) -> None:
@@ -308,7 +377,7 @@ class AnalogTile(TileModule):
 
     # --- cells -------------------------------------------------------------------------------------------------------
 
-    def get_analog_ctx(self) -> AnalogContext:
+    def get_analog_ctx(self) -> Any:
         """The visible weight, as optimizers are given it."""
         return self.analog_ctx
 
@@ -325,8 +394,13 @@ class AnalogTile(TileModule):
         return self.cells.get_hidden_update_index()
 
     def set_hidden_update_index(self, index: int) -> None:
-        """Choose the device of a vector cell that receives pulses."""
-        self.cells.set_hidden_update_index(index)
+        """Choose the device of a vector cell that receives pulses; nothing else has a choice."""
+        if self.cells._vector_cell() is not None:
+            self.cells.set_hidden_update_index(index)
+
+    def dump_extra(self) -> dict[str, list[float]]:
+        """The state of the rule by name, as lists."""
+        return self.tile.dump_extra()
 
     def decay_weights(self, alpha: float = 1.0) -> None:
         """Decay by steps of the lifetime."""
@@ -368,6 +442,27 @@ class AnalogTile(TileModule):
         """Replace some of :meth:`get_backward_parameters`."""
         self.cells.set_backward_parameters({**(dic or {}), **fields})
 
+    def load_extra(self, extra: dict[str, Any], strict: bool = False) -> None:
+        """Set the state of the rule."""
+        self.tile.load_extra(extra, strict)
+
+    def replace_with(self, rpu_config: RPUConfig) -> None:
+        """Take another configuration, and keep what fits of the state; optimizers are to be made again.
+
+        :raises TileModuleError: if the state does not fit, as that of another kind of device.
+        """
+        other = type(self)(self.out_size, self.in_size, rpu_config, self.use_bias, self.in_trans, self.out_trans)
+        try:
+            other.block.load_state_dict(self.block.state_dict())
+        except RuntimeError as error:
+            raise TileModuleError(f"{self.get_brief_info()}: the configuration is of another kind. {error}") from None
+        object.__setattr__(self, "block", other.block.to(self.device).train(self.training))
+        self._alias()
+
+    def get_analog_state_name(self, prefix: str = "") -> str:
+        """The entry of ``state_dict`` that has what the tile remembers."""
+        return prefix + STATE
+
     def get_brief_info(self) -> str:
         """What it is, in a line."""
         return f"{type(self).__name__}[{type(self.rpu_config.device).__name__}]({self.out_size},{self.in_size})"
@@ -402,7 +497,7 @@ class AnalogTile(TileModule):
         destination[prefix + STATE] = dict(self.block.state_dict())
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
-        _metadata, strict, missing, _unexpected, errors = arguments
+        _metadata, strict, missing, *_ = arguments
         saved = state_dict.get(prefix + STATE)
         if saved is None:
             if strict:
@@ -411,7 +506,7 @@ class AnalogTile(TileModule):
             try:
                 self.block.load_state_dict(saved)
             except RuntimeError as error:
-                errors.append(f"{prefix}{STATE}: {error}")
+                raise TileModuleError(f"{prefix}{STATE}: {error}") from None
         bias = state_dict.get(prefix + "bias")
         if self.bias is not None and bias is not None:
             with torch.no_grad():

@@ -35,9 +35,10 @@ class Drifter(nn.Module):
         """
         drift = self.parameters_of_drift
         self.time += delta_t / drift.t_0
-        anew = (weights - self.last).abs() > drift.reset_tol
+        first = self.last.isinf()  # these have drifted since the tile was made
+        anew = ~first & ((weights - self.last).abs() > drift.reset_tol)
         self.since.copy_(torch.where(anew, self.time, self.since))
-        self.start.copy_(torch.where(anew, weights, self.start))
+        self.start.copy_(torch.where(anew | first, weights, self.start))
         offset = 0.0
         if isinstance(drift, DriftParameter):
             offset = drift.g_offset * drift.wg_ratio + drift.w_offset

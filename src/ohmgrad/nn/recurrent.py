@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +51,9 @@ class AnalogRNN(AnalogModule):
         self.bidir, self.dropout = bidir, dropout
         directions = 1 + int(bidir)
         widths = [input_size] + [directions * hidden_size] * (num_layers - 1)
+        kind: Any = BothWays if bidir else OneWay
         self.layers = nn.ModuleList(
-            nn.ModuleList(cell(width, hidden_size, bias, rpu_config) for _ in range(directions)) for width in widths
+            kind(*(cell(width, hidden_size, bias, rpu_config) for _ in range(directions))) for width in widths
         )
         if xavier:
             self.reset_parameters(xavier)
@@ -64,7 +65,7 @@ class AnalogRNN(AnalogModule):
 
     def cells(self) -> list[RecurrentCell]:
         """All cells: of the first layer forward and, if there are two directions, backward; and so on."""
-        return [cast(RecurrentCell, cell) for layer in self.layers for cell in cast(nn.ModuleList, layer)]
+        return [each for each in self.modules() if isinstance(each, RecurrentCell)]
 
     def get_zero_state(self, batch_size: int) -> list[LayerState]:
         """The states before the first step: float32 zeros for each layer."""
@@ -84,19 +85,13 @@ class AnalogRNN(AnalogModule):
             )
         if states is not None and len(states) != self.num_layers:
             raise TileError(f"AnalogRNN: {len(states)} states given. Give one for each of {self.num_layers} layers.")
-        last: list[State] = []
+        last: list[LayerState] = []
         for index, layer in enumerate(self.layers):
             if index and self.dropout:
                 x = dropout(x, self.dropout, self.training)
-            cells = [cast(RecurrentCell, cell) for cell in cast(nn.ModuleList, layer)]
-            given = None if states is None else states[index]
-            firsts = given if isinstance(given, list) else [given] if given is not None else [None] * len(cells)
-            if len(firsts) != len(cells):
-                raise TileError(f"AnalogRNN: {len(firsts)} states given for a layer. Give {len(cells)}.")
-            runs = [_run(cells[k], x, firsts[k], backwards=k > 0) for k in range(len(cells))]
-            x = torch.cat([outputs for outputs, _ in runs], -1)
-            last += [state for _, state in runs]
-        return x, self._by_layer(last)
+            x, state = layer(x, None if states is None else states[index])
+            last.append(state)
+        return x, last
 
     def _by_layer(self, states: list[State]) -> list[LayerState]:
         """States in the order of :meth:`cells` as a list for each layer."""
@@ -107,12 +102,41 @@ class AnalogRNN(AnalogModule):
         return f"{self.input_size}, {self.hidden_size}, bidir={self.bidir}, dropout={self.dropout}"
 
 
-def _run(cell: RecurrentCell, x: Tensor, state: State | None, backwards: bool) -> tuple[Tensor, State]:
-    """One cell over a sequence ``[t, n, in]``, from its end if ``backwards``; outputs in the order of time."""
-    state = cell.zero_state(x) if state is None else state
-    prepared = list(cell.prepare(x).unbind(0))
-    outputs = []
-    for step in reversed(prepared) if backwards else prepared:
-        state = cell.advance(step, state)
-        outputs.append(output_of(state))
-    return torch.stack(outputs[::-1] if backwards else outputs), state
+class OneWay(nn.Module):
+    """One cell over a sequence.
+
+    :param cell: what takes the steps; :param backwards: from the end of the sequence to its beginning.
+    """
+
+    def __init__(self, cell: RecurrentCell, backwards: bool = False) -> None:
+        super().__init__()
+        self.cell, self.backwards = cell, backwards
+
+    def forward(self, x: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
+        """``[t, n, in]`` to ``[t, n, H]``, in the order of time, and the last state."""
+        now = self.cell.zero_state(x) if state is None else cast(State, state)
+        prepared = list(self.cell.prepare(x).unbind(0))
+        outputs = []
+        for step in reversed(prepared) if self.backwards else prepared:
+            now = self.cell.advance(step, now)
+            outputs.append(output_of(now))
+        return torch.stack(outputs[::-1] if self.backwards else outputs), now
+
+
+class BothWays(nn.Module):
+    """One cell over a sequence forward and another backward, whose outputs are put side by side."""
+
+    def __init__(self, forward: RecurrentCell, backward: RecurrentCell) -> None:
+        super().__init__()
+        self.directions = nn.ModuleList([OneWay(forward), OneWay(backward, backwards=True)])
+
+    def forward(self, x: Tensor, states: LayerState | None) -> tuple[Tensor, LayerState]:
+        """``[t, n, in]`` to ``[t, n, 2 H]``, and both last states.
+
+        :raises TileError: if there are not two states.
+        """
+        given: list[State | None] = [None, None] if states is None else list(states)
+        if len(given) != len(self.directions) or isinstance(states, Tensor):
+            raise TileError("AnalogRNN: a layer with two directions has a state for each. Give a list of two.")
+        runs = [way(x, state) for way, state in zip(self.directions, given, strict=True)]
+        return torch.cat([y for y, _ in runs], -1), [state for _, state in runs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,7 +29,12 @@ class Config(BaseModel):
         ser_json_inf_nan="constants",
     )
 
+    first_field: ClassVar[str | None] = None
+    """The one field that may be given without its name, if there is one."""
+
     def __init__(self, *positional: Any, **fields: Any) -> None:
+        if len(positional) == 1 and self.first_field is not None and self.first_field not in fields:
+            fields, positional = {self.first_field: positional[0], **fields}, ()
         if positional:
             raise ConfigError(f"{type(self).__name__} takes its fields by name: {', '.join(type(self).model_fields)}.")
         fields = {name: _native(value) for name, value in fields.items()}

@@ -11,7 +11,7 @@ from typing import Any
 from ohmgrad.presets.algorithms import ALGORITHMS, Algorithm, build_config
 from ohmgrad.presets.configs import CONFIGS, ConfigPreset
 from ohmgrad.presets.devices import DEVICES, DevicePreset, PCMPresetUnitCell, device_class
-from ohmgrad.presets.inference import StandardHWATrainingPreset
+from ohmgrad.presets.inference import FloatingPointPreset, StandardHWATrainingPreset
 from ohmgrad.presets.parameters import PresetIOParameters, PresetUpdateParameters, StandardIOParameters
 
 _CLASSES = {preset.class_name: name for name, preset in DEVICES.items()}
@@ -23,6 +23,7 @@ __all__ = [
     "Algorithm",
     "ConfigPreset",
     "DevicePreset",
+    "FloatingPointPreset",
     "PCMPresetUnitCell",
     "PresetIOParameters",
     "PresetUpdateParameters",

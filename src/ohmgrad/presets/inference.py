@@ -4,6 +4,7 @@ from ohmgrad.configs import (
     BoundManagementType,
     InferenceRPUConfig,
     InputRangeParameter,
+    IOParameters,
     MappingParameter,
     NoiseManagementType,
     PrePostProcessingParameter,
@@ -47,5 +48,16 @@ StandardHWATrainingPreset = with_defaults(
         "pre_post": PrePostProcessingParameter(input_range=InputRangeParameter(enable=True)),
         "clip": WeightClipParameter(type=WeightClipType.FIXED_VALUE, fixed_value=1.0),
         "remap": WeightRemapParameter(type=WeightRemapType.CHANNELWISE_SYMMETRIC),
+    },
+)
+
+FloatingPointPreset = with_defaults(
+    InferenceRPUConfig,
+    "FloatingPointPreset",
+    """A digital layer on one tile of any size, to compare with: exact products, exact updates.""",
+    __name__,
+    {
+        "forward": IOParameters(is_perfect=True),
+        "mapping": MappingParameter(max_input_size=0, max_output_size=0),
     },
 )
