@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy import ndarray
+from torch import Tensor
 
 from ohmgrad.compat.configs import InferenceRPUConfig, SingleRPUConfig, UnitCellRPUConfig
-from ohmgrad.compat.errors import TileError
 from ohmgrad.compat.inference import InferenceTile, PCMLikeNoiseModel
 from ohmgrad.compat.kinds import tile_class_of
 from ohmgrad.configs import InferenceRPUConfig as NativeInference
 from ohmgrad.configs import PulsedDevice, UnitCell
+from ohmgrad.errors import TileError
+from ohmgrad.inference.pair import from_pair
 from ohmgrad.lab.plots.response import UNIT
 from ohmgrad.lab.plots.style import FAINT, tidy
 from ohmgrad.presets import PresetIOParameters
@@ -46,7 +48,7 @@ def plot_weight_drift(
     tile = InferenceTile(n_repeats, len(targets), config)
     tile.set_weights(torch.from_numpy(np.tile(targets, (n_repeats, 1))))
     tile.program_weights()
-    programmed, means, spreads = tile.get_weights()[0], [], []
+    programmed, means, spreads = _programmed(tile), [], []
     for seconds in times.tolist():
         tile.drift_weights(seconds)
         now = tile.get_weights()[0]
@@ -101,7 +103,7 @@ def plot_programming_error(
     if w_init is None:
         w_init = np.random.default_rng(_seed()).uniform(low, high, (n_rows, n_rows))
     target = torch.as_tensor(w_init, dtype=torch.float32)
-    tile = tile_class_of(config)(*target.shape, config)
+    tile = tile_class_of(config)(target.shape[0], target.shape[1], config)
     if use_cuda and torch.cuda.is_available():
         tile.cuda()
     tile.set_weights(target, apply_weight_scaling=False)
@@ -109,7 +111,10 @@ def plot_programming_error(
         tile.drift_weights(t_inference)
     else:
         tile.program_weights(**kwargs)
-    weights, _ = tile.get_weights(apply_weight_scaling=False, realistic=realistic_read)
+    if isinstance(tile, InferenceTile) and t_inference is None and not realistic_read:
+        weights = _programmed(tile)
+    else:
+        weights, _ = tile.get_weights(apply_weight_scaling=False, realistic=realistic_read)
     _draw_errors(axes, target.numpy().ravel(), weights.numpy().ravel(), w_range, n_bins, label=label)
     axes.set_ylabel("programming error (% of the largest weight)", fontsize=9)
     return axes
@@ -177,6 +182,13 @@ def _draw_errors(
     axes.set_xlabel("target weight (normalised units)", fontsize=9)
     if look.get("label"):
         axes.legend(fontsize=8.5, frameon=False)
+
+
+def _programmed(tile: InferenceTile) -> Tensor:
+    """The weights that the cells were given, before any read with its noise."""
+    programmed: Any = tile.cells
+    cells = programmed.cells
+    return from_pair(cells.g_programmed, cells.w_max, cells.noise_model.g_max).cpu()
 
 
 def _seed() -> int:

@@ -10,7 +10,7 @@ import torch
 from numpy import ndarray
 
 from ohmgrad.compat.tiles import AnalogTile
-from ohmgrad.configs import IOParameters, PulseType, RPUConfig, SingleRPUConfig, UpdateParameters
+from ohmgrad.configs import IOParameters, PulseType, RPUConfig, SingleRPUConfig
 from ohmgrad.errors import ConfigError
 
 STEPS_OF_A_CELL = 1000
@@ -41,8 +41,8 @@ def compute_pulse_statistics(
 ) -> tuple[ndarray, ndarray]:
     r"""Mean and standard deviation of the step of every cell over its weight, each ``[nodes, out, in]``.
 
-    Every step counts by :math:`\exp(-\frac12 (w - w_{node})^2 / \lambda^2)`, w the weight before it, and :math:`\lambda`
-    half the distance of two nodes times ``smoothness``. NaN where a cell hardly ever was.
+    Every step counts by :math:`\exp(-\frac12 (w - w_{node})^2 / \lambda^2)`, w the weight before it, and
+    :math:`\lambda` half the distance of two nodes times ``smoothness``. NaN where a cell hardly ever was.
 
     :param w_nodes: weights at equal distances; :param w_trace: of :func:`compute_pulse_response`;
     :param direction: of its pulses; :param up_direction: whether steps up or steps down are meant.
@@ -51,7 +51,7 @@ def compute_pulse_statistics(
     # The first pulse after a turn is left out, as in aihwkit.
     wanted = (np.sign(direction[:-1]) == sign) & (np.diff(direction) == 0)
     before, steps = w_trace[:-1][wanted], np.diff(w_trace, axis=0)[wanted]
-    width = (w_nodes[1] - w_nodes[0]) / 2.0 * smoothness
+    width = (w_nodes[1] - w_nodes[0]) / 2.0 * smoothness or 1.0  # of cells that never move, any will do
     mean, std = (np.full((len(w_nodes), *w_trace.shape[1:]), np.nan) for _ in range(2))
     for number, node in enumerate(w_nodes):
         nearness = np.exp(-0.5 * ((before - node) / width) ** 2)
@@ -85,18 +85,15 @@ def get_tile_for_plotting(
         _silence(config.device)
     tile = AnalogTile(n_traces, 1, config)
     tile.set_learning_rate(1.0)
-    if w_init is None:
-        w_init = getattr(config.device, "w_min", -1.0)
-    tile.set_weights(torch.full((n_traces, 1), float(w_init)))
+    _begin(tile, w_init)
     return tile.cuda() if use_cuda and torch.cuda.is_available() else tile
 
 
 def silent_twin(tile: AnalogTile, rpu_config: RPUConfig, w_init: float | None = None) -> AnalogTile:
     """A tile for plotting without noise, that has the same cells as another one had."""
     twin = get_tile_for_plotting(rpu_config, tile.out_size, tile.is_cuda, noise_free=True, w_init=w_init)
-    start = twin.get_weights()[0]
     twin.set_hidden_parameters(tile.get_hidden_parameters())
-    twin.set_weights(start)  # those of the other one, at the end of its pulses, came along
+    _begin(twin, w_init)  # at other bounds than before, and some hidden weights came along
     return twin
 
 
@@ -111,7 +108,7 @@ def estimate_n_steps(rpu_config: RPUConfig) -> int:
     if states is None:
         kind = type(rpu_config.device).__name__
         raise ConfigError(f"estimate_n_steps: {kind} has no bounds. Say n_steps where it is plotted.")
-    return int(np.round(states))
+    return max(1, round(states))
 
 
 def there_and_back(pulses: int, steps: int) -> ndarray:
@@ -119,17 +116,23 @@ def there_and_back(pulses: int, steps: int) -> ndarray:
     return np.where(np.arange(pulses) // steps % 2 == 0, 1.0, -1.0)
 
 
+def _begin(tile: AnalogTile, w_init: float | None) -> None:
+    """Set all cells to the first weight, as far as their bounds let them."""
+    first = getattr(tile.rpu_config.device, "w_min", -1.0) if w_init is None else w_init
+    tile.set_weights(torch.full((tile.out_size, tile.in_size), float(first)))
+
+
 def _silence(device: Any) -> None:
     """Set noise to 0 in a device and all that it consists of."""
-    for name, value in (
-        ("dw_min_std", 0.0),
-        ("refresh_forward", IOParameters(is_perfect=True)),
-        ("refresh_update", UpdateParameters(pulse_type=PulseType.NONE)),
-        ("transfer_forward", IOParameters(is_perfect=True)),
-        ("transfer_update", UpdateParameters(pulse_type=PulseType.NONE)),
-    ):
+    if hasattr(device, "dw_min_std"):
+        device.dw_min_std = 0.0
+    for name in ("refresh_forward", "transfer_forward"):
         if hasattr(device, name):
-            setattr(device, name, value)
+            setattr(device, name, IOParameters(is_perfect=True))
+    for name in ("refresh_update", "transfer_update"):
+        update = getattr(device, name, None)
+        if update is not None:  # counts are not drawn; exact updates would go past the bounds
+            setattr(device, name, update.replaced(pulse_type=PulseType.DETERMINISTIC_IMPLICIT))
     if getattr(device, "write_noise_std", 0.0) > 0.0:
         device.write_noise_std = 1e-6  # at 0 there would be no persistent weights, and other hidden parameters
     inside = getattr(device, "device", None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,18 +126,16 @@ class AnalogInfo:
     def __repr__(self) -> str:
         rows, tiles = self.layer_summary, [tile for row in self.layer_summary for tile in row.tiles_info]
         analog = f"{counted(self.total_nb_analog, 'analog layer')}\n{len(rows) - self.total_nb_analog} digital"
+        shapes = [f"{_sizes(row.input_size)}\n{_sizes(row.output_size)}" for row in rows]
+        reuse = [f"{row.reuse_factor:,}" if row.isanalog else "-" for row in rows]
         columns = [
             Column("layer\nclass", False, [f"{row.path or '(the model)'}\n{row.name}" for row in rows], analog),
-            Column("input\noutput", False, [f"{_sizes(row.input_size)}\n{_sizes(row.output_size)}" for row in rows], ""),
+            Column("input\noutput", False, shapes, ""),
             Column("kernel", False, [_sizes(row.kernel_size) for row in rows], ""),
-            Column(
-                "tiles of\noutputs x inputs", False, [_tiles(row) for row in rows], counted(len(tiles), "tile")
-            ),
+            Column("tiles of\noutputs x inputs", False, [_tiles(row) for row in rows], counted(len(tiles), "tile")),
             Column("used", True, [_used(row.tiles_info) for row in rows], _used(tiles)),
-            Column(
-                "reuse\nfactor", True, [f"{row.reuse_factor:,}" if row.isanalog else "-" for row in rows], ""
-            ),
-        ]  # fmt: skip
+            Column("reuse\nfactor", True, reuse, ""),
+        ]
         return f"{type(self.model).__name__} with an input of {_sizes(self.input_size)}\n\n{plain_text(columns)}"
 
 
@@ -171,7 +168,8 @@ def _product(module: nn.Module) -> Any:
 
 
 def _described(path: str, module: nn.Module, rpu_config: Any) -> LayerInfo:
-    row, tiles = LayerInfo(module, path, rpu_config), []
+    row, is_mapped = LayerInfo(module, path, rpu_config), False
+    tiles: list[Any] = []
     if isinstance(module, AnalogLayer):
         tiles, is_mapped = list(module.analog_tiles()), isinstance(module.analog_module, TileModuleArray)
     elif isinstance(module, NativeLayer):
