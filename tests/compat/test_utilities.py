@@ -383,6 +383,7 @@ def test_errors_of_a_model_with_its_scales():
         axes = pictures.plot_model_programming_error(model, 5, apply_weight_scaling=scaled, axes=plt.subplots()[1])
         centres, found = errors(axes)
         reaches.append(centres[-1])
+        assert axes.get_xlabel() == f"target weight ({'units of the layer' if scaled else 'normalised units'})"
         assert np.allclose(found[np.isfinite(found)], 0.0, atol=1e-2)
     assert np.isclose(reaches[0], 0.75)  # the cells' largest weight is 1
     assert reaches[1] < 0.3  # that of a new layer with 8 inputs is at most 0.354

@@ -157,6 +157,8 @@ def plot_model_programming_error(
     largest = float(np.abs(target).max()) or 1.0
     _draw_errors(axes, target, reached, (-largest, largest), n_bins, **kwargs)
     axes.set_ylabel("programming error (% of the largest weight)", fontsize=9)
+    if apply_weight_scaling:
+        axes.set_xlabel("target weight (units of the layer)", fontsize=9)
     axes.set_xlim(-1.02 * largest, 1.02 * largest)
     return axes
 
@@ -181,7 +183,7 @@ def _draw_errors(
     axes.axhline(0, color=FAINT, linewidth=0.8)
     axes.set_xlabel("target weight (normalised units)", fontsize=9)
     if look.get("label"):
-        axes.legend(fontsize=8.5, frameon=False)
+        axes.legend(loc="upper center", fontsize=8.5, frameon=False)  # errors are least in the middle
 
 
 def _programmed(tile: InferenceTile) -> Tensor:
