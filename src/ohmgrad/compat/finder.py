@@ -26,6 +26,8 @@ SOURCES = (
     "ohmgrad.configs",
     "ohmgrad.presets",
     "ohmgrad.inference",
+    "ohmgrad.compat.summary",
+    "ohmgrad.compat.visualization",
 )
 """Where names are looked for, in this order."""
 OTHER_NAMES = {

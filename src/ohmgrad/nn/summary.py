@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -171,18 +171,30 @@ class _Use:
         self.output_shape = tuple(output.shape)
 
 
-@torch.no_grad()
 def _use(model: nn.Module, given: Tensor | Sequence[Any]) -> dict[str, _Use]:
-    """What every layer, by name, is used for in one forward pass of a copy, of which nothing remains."""
+    """What every layer, by name, is used for in one forward pass."""
+    used = {name: _Use() for name, _ in named_analog_layers(model)}
+
+    def watch(twin: nn.Module) -> None:
+        for name, layer in named_analog_layers(twin):
+            layer.matrix.register_forward_hook(used[name].multiplied)
+            layer.register_forward_hook(used[name].answered)
+
+    try_out(model, given, watch)
+    return used
+
+
+@torch.no_grad()
+def try_out(model: nn.Module, given: Tensor | Sequence[Any], watch: Callable[[nn.Module], None]) -> None:
+    """One forward pass of a copy in evaluation mode, of which nothing remains.
+
+    :param given: see :func:`analog_summary`; :param watch: is given the copy, to put hooks into it.
+    """
     twin = copy.deepcopy(model).eval()
-    used = {name: _Use() for name, _ in named_analog_layers(twin)}
-    for name, layer in named_analog_layers(twin):
-        layer.matrix.register_forward_hook(used[name].multiplied)
-        layer.register_forward_hook(used[name].answered)
+    watch(twin)
     accelerators = {each.device for each in twin.parameters() if each.is_cuda}
     with torch.random.fork_rng(devices=list(accelerators)):  # a model may draw numbers of its own
         twin(*_arguments(twin, given))
-    return used
 
 
 def _arguments(model: nn.Module, given: Tensor | Sequence[Any]) -> Sequence[Any]:

@@ -38,22 +38,22 @@ def columns_of(summary: Summary) -> list[Column]:
             "layer\nclass",
             False,
             [f"{row.name or '(the model)'}\n{row.kind}" for row in rows],
-            _count(len(rows), "layer"),
+            counted(len(rows), "layer"),
             12,
         ),
         Column(
             "weight\ntiles",
             False,
-            [f"{_by(row.shape)}\n{_tiles(row)}" for row in rows],
-            f"\n{_count(summary.tiles, 'tile')}",
+            [f"{by(row.shape)}\n{tiles_of_a_size(row.tiles)}" for row in rows],
+            f"\n{counted(summary.tiles, 'tile')}",
         ),
         Column("rule or\ndevice", False, [_device(row) for row in rows], digital, 16),
         Column("cells\nmemory", True, [f"{amount(row.cells)}\n{amount(row.memory, 'B')}" for row in rows], amounts),
         Column(
             "used\narrays",
             True,
-            [f"{_share(row.utilisation)}\n{row.arrays}" for row in rows],
-            _share(summary.utilisation),
+            [f"{percent(row.utilisation)}\n{row.arrays}" for row in rows],
+            percent(summary.utilisation),
         ),
     ]
     if summary.products is not None:
@@ -114,17 +114,19 @@ def plain_text(columns: Sequence[Column]) -> str:
     return "\n".join(lines)
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Such as ``"2 tiles"``."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _by(sizes: Sequence[int]) -> str:
+def by(sizes: Sequence[int]) -> str:
+    """Such as ``"4x9"``."""
     return "x".join(map(str, sizes))
 
 
-def _tiles(row: LayerSummary) -> str:
+def tiles_of_a_size(tiles: Sequence[tuple[int, int]]) -> str:
     """Tiles of equal sizes together."""
-    return "\n".join(f"{_count(number, 'tile')} {_by(size)}" for size, number in Counter(row.tiles).items())
+    return "\n".join(f"{counted(number, 'tile')} {by(size)}" for size, number in Counter(tiles).items())
 
 
 def _device(row: LayerSummary) -> str:
@@ -132,9 +134,10 @@ def _device(row: LayerSummary) -> str:
     return re.sub(r"(PresetDevice|Device|Compound|UnitCell|Cell)\b", "", row.device).replace("(", "\n(", 1)
 
 
-def _share(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share, as people read it."""
     return "-" if share is None else f"{100 * share:.0f} %" if share >= 0.01 else "< 1 %"
 
 
 def _output(row: LayerSummary) -> str:
-    return "-" if row.output_shape is None else f"{_by(row.output_shape)}\n{amount(row.products or 0)}"
+    return "-" if row.output_shape is None else f"{by(row.output_shape)}\n{amount(row.products or 0)}"

@@ -41,7 +41,7 @@ def draw_response(response: Response, subtitle: str, path: Path) -> None:
     for axes, title, label in zip(
         (left, middle, right), titles, ("pulses sent", "pairs of pulses sent", "cells"), strict=True
     ):
-        _frame(axes, title, label)
+        frame(axes, title, label)
         axes.set_ylim(-limit, limit)
     left.set_ylabel(UNIT, fontsize=9)
     right.set_yticklabels([])
@@ -79,7 +79,7 @@ def _draw_trains(axes: Any, portrait: Portrait) -> None:
     axes.plot([], [], color=FAINT, linewidth=1.0, label="sampled cells")
     if portrait.apparent is not None:
         axes.plot([], [], color=FAINT, linestyle="", marker=".", markersize=4, label="as read, with write noise")
-    _frame(axes, "Pulses up from the lower bound, then down", "pulses sent", legend=True)
+    frame(axes, "Pulses up from the lower bound, then down", "pulses sent", legend=3)
     axes.set_ylabel(UNIT, fontsize=9)
     axes.margins(x=0)
 
@@ -93,7 +93,7 @@ def _draw_steps(axes: Any, steps: Steps, granularity: float) -> None:
         middle, spread = mean.numpy() / granularity, std.numpy() / granularity
         axes.fill_between(weights, middle - spread, middle + spread, color=colour, alpha=0.18, linewidth=0)
         axes.plot(weights, middle, color=colour, linewidth=1.8, linestyle=dashes, label=f"{name}: mean and deviation")
-    _frame(axes, "Step of one pulse, over cells and pulses", UNIT, legend=True)
+    frame(axes, "Step of one pulse, over cells and pulses", UNIT, legend=3)
     axes.set_ylabel(f"step, in units of {granularity:.3g}", fontsize=9)
     axes.margins(x=0)
 
@@ -109,14 +109,14 @@ def _draw_turns(axes: Any, portrait: Portrait) -> None:
         axes.plot([end], [point], color=COLOURS[cell % len(COLOURS)], clip_on=False, zorder=5, **look)
     if portrait.symmetry[:shown].isfinite().any():
         axes.plot([], [], color=FAINT, linestyle="", marker="<", markersize=6, label="symmetry point by the law")
-    _frame(axes, "Up and down in turns", "pairs of pulses", legend=True)
+    frame(axes, "Up and down in turns", "pairs of pulses", legend=3)
     axes.set_ylabel(UNIT, fontsize=9)
     axes.margins(x=0)
 
 
 def _draw_symmetry(axes: Any, values: Any, portrait: Portrait) -> None:
     at_bound = f", {100 * portrait.at_bound:.0f} % at a bound" if portrait.at_bound > 0.005 else ""
-    _frame(axes, f"Symmetry points of {len(portrait.symmetry)} cells{at_bound}", "cells")
+    frame(axes, f"Symmetry points of {len(portrait.symmetry)} cells{at_bound}", "cells")
     axes.set_ylabel(UNIT, fontsize=9)
     if len(values):
         bottom, top = axes.get_ylim()
@@ -138,8 +138,8 @@ def _histogram(axes: Any, values: Any, bins: Any = 24) -> None:
     axes.hist(values, bins=bins, orientation="horizontal", color="#7aa6c9", edgecolor="white", linewidth=0.4)
 
 
-def _frame(axes: Any, title: str, label: str, legend: bool = False) -> None:
-    """Title, label and zero line; a legend goes between title and frame, where it hides nothing."""
+def frame(axes: Any, title: str, label: str, legend: int = 0) -> None:
+    """Title, label and zero line; a legend of so many columns goes between title and frame, where it hides nothing."""
     tidy(axes)
     axes.set_title(title, fontsize=10, loc="left", color=INK, pad=20 if legend else 6)
     axes.axhline(0, color=FAINT, linewidth=0.8)
@@ -148,6 +148,6 @@ def _frame(axes: Any, title: str, label: str, legend: bool = False) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
     if legend:
         axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, fontsize=8, frameon=False, borderaxespad=0.1,
+            loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=legend, fontsize=8, frameon=False, borderaxespad=0.1,
             columnspacing=1.4,
         )  # fmt: skip
