@@ -76,8 +76,14 @@ class AnalogLayerBase:
         strict_rpu_config_check: bool | None = None,
         **named: Any,
     ) -> Any:
-        """As in torch. Configurations are not in the file; those of the model count."""
-        return super().load_state_dict(state_dict, strict=strict, **named)
+        """As in torch; unless ``load_rpu_config`` is False, tiles take the configurations that were saved too."""
+        for each in self.analog_tiles():
+            each.loads_config = load_rpu_config is not False
+        try:
+            return super().load_state_dict(state_dict, strict=strict, **named)
+        finally:
+            for each in self.analog_tiles():
+                each.loads_config = True
 
     def replace_rpu_config(self, rpu_config: Any) -> None:
         """Give all tiles another configuration."""

@@ -11,7 +11,7 @@ class ModuleError(OhmgradError):
     """A module cannot do what was asked."""
 
 
-class TileModuleError(TileError):
+class TileModuleError(TileError, RuntimeError):
     """A tile cannot be what was asked."""
 
 

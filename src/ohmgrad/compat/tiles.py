@@ -15,6 +15,7 @@ from ohmgrad.compat.errors import ModuleError, TileModuleError
 from ohmgrad.configs import FloatingPointRPUConfig, RPUConfig
 from ohmgrad.nn.block import Block
 from ohmgrad.nn.matrix import pieces
+from ohmgrad.parameters.base import Config
 from ohmgrad.tile import AnalogTile as Cells
 from ohmgrad.tile import checked_config
 from ohmgrad.weight import AnalogWeight, DigitalWeight
@@ -112,8 +113,8 @@ class SimulatorTile:
 
     def dump_extra(self) -> dict[str, list[float]]:
         """The state of the rule by name, as lists."""
-        state = self.cells.algorithm_state()
-        return {f"{_DEVICE}{name}": value.flatten().tolist() for name, value in state.items()}
+        state = {_DEVICE + name: value.flatten().tolist() for name, value in self.cells.algorithm_state().items()}
+        return {"rpu.learning_rate": [self.cells.get_learning_rate()], **state}
 
     @torch.no_grad()
     def load_extra(self, extra: dict[str, Any], strict: bool = False) -> None:
@@ -122,12 +123,14 @@ class SimulatorTile:
         :raises TileModuleError: if ``strict`` and something is missing.
         """
         state = self.cells.rule.state()
-        missing = [name for name in state if _DEVICE + name not in extra]
+        missing = [name for name in ["rpu.learning_rate", *(_DEVICE + name for name in state)] if name not in extra]
         if strict and missing:
             raise TileModuleError(f"load_extra: nothing is given for {', '.join(missing)}.")
         for name, value in state.items():
             given = torch.as_tensor(extra.get(_DEVICE + name, value), device=value.device)
             value.copy_(given.reshape(value.shape))
+        if "rpu.learning_rate" in extra:
+            self.cells.set_learning_rate(*extra["rpu.learning_rate"])
         self.cells._show(anew=True)
 
     def __getattr__(self, name: str) -> Any:
@@ -145,7 +148,8 @@ class TileModule(nn.Module):
 class AnalogTile(TileModule):
     """A tile with what is digital around it.
 
-    ``state_dict`` has what it remembers in one entry, ``analog_tile_state``, which holds tensors only.
+    ``state_dict`` has what it remembers in one entry, ``analog_tile_state``, with the configuration: load a file of it
+    with ``torch.load(..., weights_only=False)``, as scripts for aihwkit do.
 
     :param out_size: number of outputs; :param in_size: number of inputs; :param bias: whether there is a bias.
     :param in_trans: samples are the last dimension of inputs, not the first; :param out_trans: of outputs.
@@ -153,6 +157,8 @@ class AnalogTile(TileModule):
 
     bias: nn.Parameter | None
     analog_ctx: Any
+    loads_config = True
+    """Whether a state that is loaded brings its configuration, as in aihwkit."""
     supports_indexed = False
     supports_ddp = False
     shared_weights = None
@@ -447,17 +453,36 @@ class AnalogTile(TileModule):
         self.tile.load_extra(extra, strict)
 
     def replace_with(self, rpu_config: RPUConfig) -> None:
-        """Take another configuration, and keep what fits of the state; optimizers are to be made again.
+        """Take another configuration, and keep what it has of the state.
 
         :raises TileModuleError: if the state does not fit, as that of another kind of device.
         """
-        other = type(self)(self.out_size, self.in_size, rpu_config, self.use_bias, self.in_trans, self.out_trans)
-        try:
-            other.block.load_state_dict(self.block.state_dict())
-        except RuntimeError as error:
-            raise TileModuleError(f"{self.get_brief_info()}: the configuration is of another kind. {error}") from None
-        object.__setattr__(self, "block", other.block.to(self.device).train(self.training))
+        state = self.block.state_dict()
+        self._renew(rpu_config)
+        self._restore(state)
+
+    def _renew(self, rpu_config: RPUConfig) -> None:
+        """Another block, of another configuration; parameters stay the same, so that optimizers know them."""
+        before = self.block
+        if not isinstance(rpu_config, Config):
+            raise TileModuleError(
+                f"{self.get_brief_info()}: {rpu_config!r} is no configuration. Make one of it: (...)."
+            )
+        if (tile_class := type(self)) is not (wanted := _kind_of(rpu_config, tile_class)):
+            raise TileModuleError(f"{self.get_brief_info()}: the configuration is for a {wanted.__name__}.")
+        after = Block(self.out_size, self.in_size, rpu_config, self.analog_bias).to(self.device)
+        after.tile.weight = before.tile.weight
+        after.tile._show(anew=True)
+        if before.out_scale is not None and after.out_scale is not None:
+            after.out_scale = before.out_scale
+        object.__setattr__(self, "block", after.train(self.training))
         self._alias()
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            self.block.load_state_dict(state)
+        except RuntimeError as error:
+            raise TileModuleError(f"{self.get_brief_info()}: the state is of another kind. {error}") from None
 
     def get_analog_state_name(self, prefix: str = "") -> str:
         """The entry of ``state_dict`` that has what the tile remembers."""
@@ -472,6 +497,13 @@ class AnalogTile(TileModule):
         return self.get_brief_info()
 
     # --- what PyTorch does with modules ------------------------------------------------------------------------------
+
+    def to(self, *arguments: Any, **named: Any) -> AnalogTile:
+        """As in torch; or, with a configuration, :meth:`replace_with`."""
+        if arguments and isinstance(arguments[0], Config):
+            self.replace_with(arguments[0])  # type: ignore[arg-type]
+            return self
+        return super().to(*arguments, **named)
 
     def train(self, mode: bool = True) -> AnalogTile:
         """As in torch."""
@@ -494,7 +526,11 @@ class AnalogTile(TileModule):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[prefix + STATE] = dict(self.block.state_dict())
+        destination[prefix + STATE] = {
+            "analog_tile_class": type(self).__name__,
+            "rpu_config": self.rpu_config,
+            "block": dict(self.block.state_dict()),
+        }
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
         _metadata, strict, missing, *_ = arguments
@@ -503,10 +539,12 @@ class AnalogTile(TileModule):
             if strict:
                 missing.append(prefix + STATE)
         else:
-            try:
-                self.block.load_state_dict(saved)
-            except RuntimeError as error:
-                raise TileModuleError(f"{prefix}{STATE}: {error}") from None
+            config, kind = saved["rpu_config"], saved["analog_tile_class"]
+            if kind != type(self).__name__:
+                raise TileModuleError(f"{prefix}{STATE} is of a {kind}; {self.get_brief_info()} is not one.")
+            if self.loads_config and config != self.rpu_config:
+                self._renew(config)
+            self._restore(saved["block"])
         bias = state_dict.get(prefix + "bias")
         if self.bias is not None and bias is not None:
             with torch.no_grad():
@@ -517,6 +555,13 @@ class AnalogTile(TileModule):
 
 class FloatingPointTile(AnalogTile):
     """A tile with exact digital weights."""
+
+
+def _kind_of(config: RPUConfig, like: type[AnalogTile]) -> type[AnalogTile]:
+    """The class of tile that a configuration means; that which it should be like, if it may."""
+    if isinstance(config, FloatingPointRPUConfig) == issubclass(like, FloatingPointTile):
+        return like
+    return FloatingPointTile if isinstance(config, FloatingPointRPUConfig) else AnalogTile
 
 
 class TileModuleArray(nn.Module):

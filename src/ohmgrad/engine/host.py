@@ -83,8 +83,10 @@ class HostModule(nn.Module):
 
     def register_counter(self, name: str, by_host: bool = False) -> None:
         """A counter that begins with 0; ``by_host``: what the program does depends on it."""
-        register = self.register_host_buffer if by_host else self.register_buffer
-        register(name, torch.zeros((), dtype=torch.int64))
+        if by_host:  # in the processor's memory, wherever modules are made by default
+            self.register_host_buffer(name, torch.zeros((), dtype=torch.int64, device="cpu"))
+        else:
+            self.register_buffer(name, torch.zeros((), dtype=torch.int64))
 
     def _bring_back(self) -> None:
         for name in self._host_names:

@@ -99,8 +99,11 @@ class Block(nn.Module):
 
     def _compensate(self) -> None:
         """Let the learning rate of the tile follow the scales, if the configuration says so."""
-        if self.mapping_scale is not None and self.tile.rpu_config.mapping.weight_scaling_lr_compensation:
-            self.tile.rate_scale = 1.0 / float(self.mapping_scale.mean())
+        scale = self.mapping_scale
+        if scale is None or scale.is_meta:  # without memory, until a state is loaded
+            return
+        if self.tile.rpu_config.mapping.weight_scaling_lr_compensation:
+            self.tile.rate_scale = 1.0 / float(scale.mean())
 
 
 def _after_load(block: nn.Module, _keys: Any) -> None:
