@@ -16,7 +16,9 @@ from ohmgrad.compat.names import MODULES, OUT_OF_SCOPE, PRESETS, UNAVAILABLE
 SOURCES = (
     "ohmgrad.compat.errors",
     "ohmgrad.compat.configs",
+    "ohmgrad.compat.context",
     "ohmgrad.compat.tiles",
+    "ohmgrad.compat.array",
     "ohmgrad.compat.inference",
     "ohmgrad.compat.base",
     "ohmgrad.compat.layers",
@@ -55,7 +57,7 @@ class Finder(MetaPathFinder, Loader):
             if fullname == name or fullname.startswith(f"{name}."):
                 raise OutOfScopeError(f"{fullname} is out of ohmgrad's scope: {why}.", name=fullname)
         if fullname not in MODULES:
-            raise OutOfScopeError(f"ohmgrad has no counterpart of the module {fullname}.", name=fullname)
+            raise OutOfScopeError(f"ohmgrad has no counterpart of {fullname}.", name=fullname)
         return ModuleSpec(fullname, self, is_package=True)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -131,7 +133,7 @@ def _rpu_base(name: str) -> Any:
     if name == "cuda":
         torch = importlib.import_module("torch")
         return SimpleNamespace(is_compiled=torch.cuda.is_available)
-    tiles = importlib.import_module("ohmgrad.compat.tiles")
+    tiles = importlib.import_module("ohmgrad.compat.simulator")
     return SimpleNamespace(AnalogTile=tiles.AnalogSimulatorTile, FloatingPointTile=tiles.SimulatorTile)
 
 

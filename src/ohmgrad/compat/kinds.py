@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ohmgrad.compat.array import TileModuleArray
 from ohmgrad.compat.inference import InferenceTile
-from ohmgrad.compat.tiles import AnalogTile, FloatingPointTile, TileModuleArray
+from ohmgrad.compat.tiles import AnalogTile, FloatingPointTile
 from ohmgrad.configs import FloatingPointRPUConfig, InferenceRPUConfig
 
 

@@ -8,10 +8,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from ohmgrad.compat.array import TileModuleArray
 from ohmgrad.compat.base import AnalogLayerBase
 from ohmgrad.compat.errors import ModuleError
 from ohmgrad.compat.kinds import tile_class_of
-from ohmgrad.compat.tiles import AnalogTile, TileModuleArray, Weights
+from ohmgrad.compat.tiles import AnalogTile, Weights
 from ohmgrad.configs import RPUConfig, SingleRPUConfig
 from ohmgrad.nn.conv import patches
 

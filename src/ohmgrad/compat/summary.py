@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ohmgrad.compat.array import TileModuleArray
 from ohmgrad.compat.base import AnalogLayerBase
 from ohmgrad.compat.layers import AnalogLayer
-from ohmgrad.compat.tiles import TileModuleArray
 from ohmgrad.nn.base import AnalogLayer as NativeLayer
 from ohmgrad.nn.summary import try_out
 from ohmgrad.nn.summary_table import Column, by, counted, percent, plain_text, tiles_of_a_size

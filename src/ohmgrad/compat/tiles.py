@@ -5,140 +5,23 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ohmgrad.compat.context import AnalogContext, PulsedWeight, SharedWeight
 from ohmgrad.compat.errors import ModuleError, TileModuleError
+from ohmgrad.compat.simulator import AnalogSimulatorTile, SimulatorTile
 from ohmgrad.configs import FloatingPointRPUConfig, RPUConfig
 from ohmgrad.nn.block import Block
-from ohmgrad.nn.matrix import pieces
 from ohmgrad.parameters.base import Config
 from ohmgrad.tile import AnalogTile as Cells
 from ohmgrad.tile import checked_config
-from ohmgrad.weight import AnalogWeight, DigitalWeight
+from ohmgrad.weight import AnalogWeight
 
 STATE = "analog_tile_state"
-_DEVICE = "rpu.rpu_device."
 Weights = tuple[Tensor, Tensor | None]
-
-
-class AnalogContext:
-    """Mixed into the visible weight of a tile, as optimizers are given it."""
-
-    _owner: weakref.ref[AnalogTile] | None = None
-    use_torch_update = False
-    use_indexed = False
-
-    @property
-    def analog_tile(self) -> AnalogTile:
-        """The tile that this is the weight of."""
-        owner = None if self._owner is None else self._owner()
-        if owner is None:
-            raise TileModuleError("This analog weight has lost its tile. Keep the layer it came from alive.")
-        return owner
-
-    @property
-    def analog_input(self) -> list[Tensor]:
-        """The inputs that wait for the optimizer."""
-        return [x for x, _ in self.analog_tile.cells._trace]
-
-    @property
-    def analog_grad_output(self) -> list[Tensor]:
-        """The output gradients that wait for the optimizer."""
-        return [d for _, d in self.analog_tile.cells._trace]
-
-    def has_gradient(self) -> bool:
-        """Whether anything waits for the optimizer."""
-        return bool(self.analog_tile.cells._trace)
-
-    def reset(self, analog_tile: Any = None) -> None:
-        """Drop what waits for the optimizer."""
-        self.analog_tile.cells.forget()
-
-    def enable_data_view(self) -> None:
-        """Nothing: the weight can always be read."""
-
-    def enable_placeholder(self) -> None:
-        """Nothing: the weight can always be read."""
-
-
-class PulsedWeight(AnalogContext, AnalogWeight):
-    """Of a tile that learns by pulses."""
-
-
-class SharedWeight(AnalogContext, DigitalWeight):
-    """Of a tile that is trained digitally."""
-
-    use_torch_update = True
-
-
-class SimulatorTile:
-    """The cells of a tile by the names of aihwkit; what else they have goes by the names of ohmgrad."""
-
-    def __init__(self, cells: Cells) -> None:
-        self.cells = cells
-
-    def get_x_size(self) -> int:
-        """Columns, an analog bias included."""
-        return self.cells.weight.shape[1]
-
-    def get_d_size(self) -> int:
-        """Rows."""
-        return self.cells.weight.shape[0]
-
-    def get_meta_parameters(self) -> SimpleNamespace:
-        """The configuration by the names that it has there."""
-        config = self.cells.rpu_config
-        numbers = {name: getattr(config.device, name) for name in type(config.device).model_fields}
-        io = {"forward_io": config.forward, "backward_io": config.backward, "update": config.update}
-        return SimpleNamespace(**{**numbers, **io})
-
-    def get_hidden_parameter_names(self) -> list[str]:
-        """The names of hidden parameters, in their order."""
-        return list(self.cells.get_hidden_parameters())
-
-    def get_hidden_parameters(self) -> Tensor:
-        """All hidden parameters ``[n, out, in]``."""
-        values = list(self.cells.get_hidden_parameters().values())
-        return torch.stack(values) if values else torch.empty(0)
-
-    def set_hidden_parameters(self, values: Tensor) -> None:
-        """Restore what :meth:`get_hidden_parameters` gave."""
-        names = self.get_hidden_parameter_names()
-        if names:
-            self.cells.set_hidden_parameters(dict(zip(names, values, strict=True)))
-
-    def dump_extra(self) -> dict[str, list[float]]:
-        """The state of the rule by name, as lists."""
-        state = {_DEVICE + name: value.flatten().tolist() for name, value in self.cells.algorithm_state().items()}
-        return {"rpu.learning_rate": [self.cells.get_learning_rate()], **state}
-
-    @torch.no_grad()
-    def load_extra(self, extra: dict[str, Any], strict: bool = False) -> None:
-        """Set the state of the rule; what :meth:`dump_extra` has not is left.
-
-        :raises TileModuleError: if ``strict`` and something is missing.
-        """
-        state = self.cells.rule.state()
-        missing = [name for name in ["rpu.learning_rate", *(_DEVICE + name for name in state)] if name not in extra]
-        if strict and missing:
-            raise TileModuleError(f"load_extra: nothing is given for {', '.join(missing)}.")
-        for name, value in state.items():
-            given = torch.as_tensor(extra.get(_DEVICE + name, value), device=value.device)
-            value.copy_(given.reshape(value.shape))
-        if "rpu.learning_rate" in extra:
-            self.cells.set_learning_rate(*extra["rpu.learning_rate"])
-        self.cells._show(anew=True)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.cells, name)
-
-
-class AnalogSimulatorTile(SimulatorTile):
-    """Cells that are not digital."""
 
 
 class TileModule(nn.Module):
@@ -328,7 +211,9 @@ class AnalogTile(TileModule):
     ) -> None:
         """Set the weights that there are once more, by pulses: read, compare, update, until they are near enough."""
         target, before = self.cells.get_weights(), self.cells.get_learning_rate()
-        x = torch.eye(self.in_size) if x_values is None else x_values.cpu()
+        if x_values is None:  # also no input at all, which tells the bias from the weights
+            x_values = torch.cat([torch.eye(self.in_size), torch.zeros(int(self.analog_bias), self.in_size)])
+        x = x_values.cpu()
         first = w_init if isinstance(w_init, Tensor) else torch.empty_like(target).uniform_(-w_init, w_init)
         self.cells.set_weights(first)
         self.cells.set_learning_rate(learning_rate)
@@ -562,48 +447,3 @@ def _kind_of(config: RPUConfig, like: type[AnalogTile]) -> type[AnalogTile]:
     if isinstance(config, FloatingPointRPUConfig) == issubclass(like, FloatingPointTile):
         return like
     return FloatingPointTile if isinstance(config, FloatingPointRPUConfig) else AnalogTile
-
-
-class TileModuleArray(nn.Module):
-    """Tiles of about equal sizes for a layer that is larger than one: ``array[i][j]``, i in inputs, j in outputs."""
-
-    def __init__(
-        self,
-        out_size: int,
-        in_size: int,
-        rpu_config: RPUConfig,
-        bias: bool = False,
-        tile_class: type[AnalogTile] | None = None,
-    ) -> None:
-        super().__init__()
-        mapping, kind = rpu_config.mapping, tile_class or AnalogTile
-        self.out_size, self.in_size, self.rpu_config = out_size, in_size, rpu_config
-        self.in_sizes, self.out_sizes = (
-            pieces(in_size, mapping.max_input_size),
-            pieces(out_size, mapping.max_output_size),
-        )
-        self.array = nn.ModuleList(
-            nn.ModuleList(kind(rows, columns, rpu_config) for rows in self.out_sizes) for columns in self.in_sizes
-        )
-        self.bias = nn.Parameter(torch.zeros(out_size)) if bias else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[..., in]`` to ``[..., out]``."""
-        parts = zip(x.split(self.in_sizes, -1), self.array, strict=True)
-        y: Tensor = sum(torch.cat([tile(part) for tile in tiles], -1) for part, tiles in parts)  # type: ignore
-        return y if self.bias is None else y + self.bias
-
-    def get_weights(self, **how: Any) -> Weights:
-        """Copies of the weight ``[out, in]`` and the bias."""
-        columns = [torch.cat([tile.get_weights(**how)[0] for tile in tiles]) for tiles in self.array]  # type: ignore
-        return torch.cat(columns, 1), None if self.bias is None else self.bias.detach().cpu().clone()
-
-    @torch.no_grad()
-    def set_weights(self, weight: Any, bias: Any = None, **how: Any) -> None:
-        """Set weight and bias within the bounds of the cells."""
-        flat = torch.as_tensor(weight, dtype=torch.float32).detach().reshape(self.out_size, self.in_size)
-        for part, tiles in zip(flat.split(self.in_sizes, 1), self.array, strict=True):
-            for rows, tile in zip(part.split(self.out_sizes), tiles, strict=True):  # type: ignore[call-overload]
-                tile.set_weights(rows, **how)
-        if bias is not None and self.bias is not None:
-            self.bias.copy_(torch.as_tensor(bias))
