@@ -26,6 +26,7 @@ from ohmgrad.configs import (
 from ohmgrad.nn import AnalogConv2d, AnalogGRUCell, AnalogRNN
 
 pytestmark = [  # what the compiler of torch says of torch
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*instantiated:DeprecationWarning"),
 ]
@@ -182,3 +183,19 @@ def test_a_compiled_model_and_its_copy_have_tiles_of_their_own() -> None:
 def test_a_bare_tile_is_compiled_too() -> None:
     model, compiled, shape = same_twice(lambda: (AnalogTile(4, 5, noisy()), (3, 5)))
     assert_equal(model, compiled, "aot_eager", shape)
+
+
+def test_equal_layers_are_compiled_once_each_on_its_own() -> None:
+    torch.compiler.reset()
+    torch.manual_seed(2)
+    model = nn.Sequential(*(AnalogLinear(4, 4, rpu_config=noisy()) for _ in range(12)))
+    compiled = copy.deepcopy(model)
+    for layer in compiled:
+        layer.compile(fullgraph=True, backend="aot_eager")  # torch gives up after 8 times
+    for wanted, found in zip(train(model, model, (3, 4)), train(compiled, compiled, (3, 4)), strict=True):
+        assert torch.equal(found, wanted)
+
+
+def test_what_leaves_the_process_is_refused() -> None:
+    with pytest.raises(Exception, match="cannot be exported"):
+        torch.export.export(mlp(noisy()), (torch.ones(3, 5),))

@@ -472,3 +472,50 @@ def test_what_is_written_to_the_weight_is_seen_by_products_with_disturbed_weight
     with torch.no_grad():
         layer.weight.mul_(2.0)
     torch.testing.assert_close(layer(torch.eye(layer.in_features)), layer.weight.detach().t())
+
+
+def test_what_is_given_to_the_weight_goes_into_its_tile() -> None:
+    model, _ = digital_twins()
+    model[0].weight.data = torch.full((5, 6), 0.1)
+    assert (model[0].get_weights()[0] == 0.1).all()
+    nn.utils.vector_to_parameters(
+        torch.full_like(nn.utils.parameters_to_vector(model.parameters()), 0.2), model.parameters()
+    )
+    assert (model[0].get_weights()[0] == 0.2).all()
+    with pytest.raises(TileError, match="data of shape"):
+        model[0].weight.data = torch.zeros(2)
+
+
+def test_a_frozen_layer_is_neither_clipped_nor_remapped() -> None:
+    clip = WeightClipParameter(type=WeightClipType.FIXED_VALUE, fixed_value=0.01)
+    layer = AnalogLinear(4, 3, rpu_config=InferenceRPUConfig(clip=clip)).freeze()
+    before = layer.get_weights()[0]
+    optimizer = AnalogSGD(layer.parameters(), lr=0.1)
+    layer(torch.randn(2, 4)).sum().backward()
+    optimizer.step()
+    assert torch.equal(layer.get_weights()[0], before)
+
+
+def test_a_gradient_that_is_not_finite_is_refused_before_anything_moves() -> None:
+    model, _ = digital_twins()
+    optimizer = AnalogSGD(model.parameters(), lr=0.1)
+    model(torch.randn(8, 6)).sum().backward()
+    model[0].weight.grad.fill_(torch.nan)
+    before = model[2].get_weights()[0]
+    with pytest.raises(TileError, match="gradient of the weight is not finite"):
+        optimizer.step()
+    assert torch.equal(model[2].get_weights()[0], before)
+
+
+def test_a_gradient_scaler_scales_what_is_trained_digitally() -> None:
+    model, twin = digital_twins()
+    x = torch.randn(8, 6)
+    for each, optimizer in (
+        (model, AnalogSGD(model.parameters(), lr=0.1)),
+        (twin, torch.optim.SGD(twin.parameters(), lr=0.1)),
+    ):
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        scaler.scale(each(x).square().mean()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    torch.testing.assert_close(model[0].get_weights()[0], twin[0].weight.detach())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 from builders import rule
-from ohmgrad import AnalogLinear, AnalogSGD, TileError
+from ohmgrad import AnalogLinear, AnalogSGD, ConfigError, TileError
+from ohmgrad.configs import SingleRPUConfig
+from ohmgrad.errors import OptimizerError
+from ohmgrad.optim import AnalogOptimizer
 from ohmgrad.weight import AnalogWeight
 
 
@@ -160,3 +164,86 @@ def test_pruning_is_refused() -> None:
         with pytest.raises(TileError, match=r"visible weight cannot be.*weight_orig.*set_weights"):
             prune.l1_unstructured(module, "weight", 2)
     layer(torch.ones(1, 4))
+
+
+def scaled(**mapping: Any) -> AnalogLinear:
+    config = rule("sgd")
+    config.mapping = config.mapping.replaced(**mapping)
+    torch.manual_seed(0)
+    return AnalogLinear(4, 3, rpu_config=config)
+
+
+@pytest.mark.parametrize("mapping", [{"weight_scaling_omega": 0.4}, {"max_input_size": 2}], ids=str)
+def test_what_several_tiles_or_scales_amount_to_is_a_copy_that_cannot_be_changed(mapping: dict[str, Any]) -> None:
+    layer = scaled(**mapping)
+    for way in (*AT_ONCE.values(), lambda weight: weight.requires_grad_(False)):
+        with torch.no_grad(), pytest.raises(TileError, match=r"is a copy.*layer\.freeze\(\)"):
+            way(layer.weight)
+    assert type(layer.weight + 1.0) is Tensor
+    torch.testing.assert_close(layer.weight.norm(), layer.get_weights()[0].norm())
+
+
+@pytest.mark.parametrize("mapping", [{}, {"weight_scaling_omega": 0.4}, {"max_input_size": 2}], ids=str)
+def test_a_layer_is_frozen_on_all_its_tiles(mapping: dict[str, Any]) -> None:
+    layer = scaled(**mapping)
+    optimizer = AnalogSGD(layer.parameters(), lr=0.5)
+    before = layer.get_weights()[0]
+    for change, moves in ((layer.freeze, False), (layer.unfreeze, True)):
+        assert change() is layer
+        layer(torch.randn(8, 4)).square().sum().backward()
+        optimizer.step()
+        assert torch.equal(layer.get_weights()[0], before) != moves
+
+
+def test_what_was_written_to_the_weight_is_not_copied_or_saved() -> None:
+    layer = layer_of()
+    layer.weight.data.mul_(2.0)
+    for way in (copy.deepcopy, pickle.dumps, AnalogLinear.state_dict):
+        with pytest.raises(TileError, match="set_weights"):
+            way(layer)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_penalty_of_the_weight_is_refused_before_anything_moves(fused: bool) -> None:
+    layer = layer_of()
+    optimizer = AnalogOptimizer(torch.optim.AdamW, layer.parameters(), lr=0.1, fused=fused)
+    (layer(torch.ones(2, 4)).sum() + layer.weight.square().sum()).backward()
+    before = layer.tile.get_weights()
+    with pytest.raises(OptimizerError, match="a term of the loss uses the weight itself"):
+        optimizer.step()
+    assert torch.equal(layer.tile.get_weights(), before)
+
+
+def test_batches_that_no_optimizer_takes_are_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ohmgrad.tile._MANY", 3)
+    layer = layer_of()
+    layer(torch.ones(2, 4)).sum().backward()
+    layer(torch.ones(2, 4)).sum().backward()
+    with pytest.warns(UserWarning, match=r"remembers 3 batches.*layer\.freeze\(\)"):
+        layer(torch.ones(2, 4)).sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "said"),
+    [
+        (torch.ones(3, 2, 2), None, r"weight of shape \(3, 2, 2\) given, \(3, 4\) needed"),
+        (torch.ones(3, 4), torch.ones(1), r"bias of shape \(1,\) given, \(3,\) needed"),
+        (torch.ones(3, 4), torch.full((3,), torch.nan), "the bias is not finite"),
+        (torch.tensor([[1.0, 1.0, 1.0, torch.nan]]).expand(3, 4), None, "the weight is not finite"),
+    ],
+)
+def test_weights_that_cannot_be_set_change_nothing(weight: Tensor, bias: Tensor | None, said: str) -> None:
+    layer = scaled(max_input_size=2)
+    before = layer.get_weights()
+    with pytest.raises(TileError, match=said):
+        layer.set_weights(weight, bias)
+    assert all(torch.equal(*pair) for pair in zip(layer.get_weights(), before, strict=True))
+    with pytest.raises(TileError, match="has no bias"):
+        AnalogLinear(4, 3, bias=False).set_weights(torch.ones(3, 4), torch.ones(3))
+
+
+def test_a_configuration_in_the_place_of_the_bias_is_a_mistake() -> None:
+    with pytest.raises(ConfigError, match=r"bias is a SingleRPUConfig.*rpu_config="):
+        AnalogLinear(4, 3, rule("sgd"))
+    with pytest.raises(ConfigError, match=r"the class SingleRPUConfig\. Make one"):
+        AnalogLinear(4, 3, rpu_config=SingleRPUConfig)

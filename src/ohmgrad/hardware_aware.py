@@ -51,6 +51,8 @@ def after_step(tile: AnalogTile, config: InferenceRPUConfig) -> None:
 
     :raises TileError: if they are to be remapped, but the tile is in no layer.
     """
+    if not tile.weight.requires_grad:  # frozen
+        return
     clip = config.clip
     tile._show(anew=True)  # an optimizer may have moved them
     if clip.type is WeightClipType.FIXED_VALUE:

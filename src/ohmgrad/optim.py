@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from ohmgrad.errors import OptimizerError
-from ohmgrad.weight import VisibleWeight
+from ohmgrad.engine.peaks import all_finite
+from ohmgrad.errors import OptimizerError, TileError
+from ohmgrad.weight import AnalogWeight, VisibleWeight
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer as _Base
@@ -27,17 +28,27 @@ class AnalogOptimizerMixin(_Base):
     parameters, at the learning rate of its group, from all gradients since the last step; then time acts on the cells
     (diffusion, decay). A learning rate of 0 leaves a tile as it is and drops its gradients.
 
-    An analog weight has no ``grad``: its tile remembers the inputs and output gradients of every backward pass. So
+    An analog weight needs no ``grad``: its tile remembers the inputs and output gradients of every backward pass. So
     momentum, weight decay and gradient clipping do not act on it, ``optimizer.zero_grad()`` drops what is remembered
     but ``model.zero_grad()`` does not, and ``torch.autograd.grad`` through a layer counts as a backward pass (freeze
-    the layer with ``requires_grad_(False)`` for that). ``maximize`` and gradient scalers are refused.
+    the layer with ``layer.freeze()`` for that). ``maximize``, gradient scalers and terms of the loss that use an analog
+    weight itself are refused. The weight of a tile that is trained digitally (``InferenceRPUConfig``) is a parameter
+    like any other.
     """
 
     found_inf: torch.Tensor
     grad_scale: torch.Tensor
 
     pulses_analog_weights = True
-    _step_supports_amp_scaling = True  # so that a GradScaler makes itself known to step, which refuses it
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """So that a GradScaler makes itself known to a step with analog weights, which refuses it."""
+        return any(isinstance(tile.weight, AnalogWeight) for _, tile in self._analog())
+
+    @_step_supports_amp_scaling.setter
+    def _step_supports_amp_scaling(self, value: bool) -> None:
+        """Optimizers with fused steps say that they could; a tile could not."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As in torch; analog layers learn their names if parameters are named."""
@@ -72,6 +83,19 @@ class AnalogOptimizerMixin(_Base):
         if group.get("maximize"):
             raise OptimizerError("maximize=True: analog weights only descend. Minimise the negative of the objective.")
 
+    @staticmethod
+    def _check_gradient(tile: AnalogTile) -> None:
+        gradient = tile.weight.grad
+        if gradient is None:
+            return
+        if isinstance(tile.weight, AnalogWeight):
+            raise OptimizerError(
+                f"The weight of {tile.label} has a gradient: a term of the loss uses the weight itself, as a penalty"
+                " does, and pulses cannot follow it. Leave that term out; cells that decay have a lifetime."
+            )
+        if gradient.is_cpu and not all_finite(gradient):
+            raise TileError(f"{tile.label}: the gradient of the weight is not finite in places. Look for its cause.")
+
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One step of digital parameters and tiles.
 
@@ -87,8 +111,9 @@ class AnalogOptimizerMixin(_Base):
                 " in float16, call loss.backward() and optimizer.step() without one."
             )
         tiles = list(self._analog())
-        for _, tile in tiles:
-            tile.check(wait=False)  # before the digital parameters step
+        for _, tile in tiles:  # before the digital parameters step
+            tile.check(wait=False)
+            self._check_gradient(tile)
         inherited: Any = super().step
         step = inherited.__func__
         if getattr(step, "hooked", False):  # torch has wrapped it for another optimizer: our own step runs the hooks
@@ -130,7 +155,7 @@ class AnalogSGD(AnalogOptimizerMixin, torch.optim.SGD):
 
 
 class AnalogAdam(AnalogOptimizerMixin, torch.optim.Adam):
-    """``torch.optim.Adam`` for the digital parameters; analog weights are pulsed by plain gradients."""
+    """``torch.optim.Adam`` for what is digital; analog weights are pulsed by plain gradients."""
 
 
 class _AnyOptimizer(type):

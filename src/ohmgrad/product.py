@@ -16,9 +16,7 @@ from torch._library.effects import EffectType
 from torch.autograd.function import once_differentiable
 from torch.nn.parallel import DistributedDataParallel
 
-from ohmgrad.engine.periphery import is_ideal
 from ohmgrad.errors import TileError
-from ohmgrad.weight import DigitalWeight
 
 if TYPE_CHECKING:
     from ohmgrad.tile import AnalogTile
@@ -27,7 +25,12 @@ if TYPE_CHECKING:
 def analog_product(tile: AnalogTile, x: Tensor, scale: Tensor | None) -> Tensor:
     """The product of a tile with inputs ``[..., in]``, times a digital factor of its outputs, see its ``forward``."""
     if torch.compiler.is_compiling():
-        y, _clipped = _product(x, tile._shown, scale, tile._number)
+        if torch.compiler.is_exporting():
+            raise TileError(
+                f"{tile.label} cannot be exported: a program that leaves this process leaves its cells behind. Export"
+                " convert_to_digital(model)."
+            )
+        y, _clipped = _product(x, tile._shown, scale, tile._number, tile.learns_digitally)
         return y
     if getattr(DistributedDataParallel, "_active_ddp_module", None) is not None:
         _enter_ddp(tile)
@@ -38,11 +41,11 @@ def analog_product(tile: AnalogTile, x: Tensor, scale: Tensor | None) -> Tensor:
 
 def _enter_ddp(tile: AnalogTile) -> None:
     """Refuse what would drift apart; the weights that all processes were given at first are no writing of a user."""
-    if tile._shown.requires_grad:
+    if tile._shown.requires_grad and not tile.learns_digitally:
         raise TileError(
             f"{tile.label}: torch.nn.parallel.DistributedDataParallel shares gradients, and analog weights have none:"
-            " each process would train cells of its own. Train in one process, or freeze the analog weights:"
-            " weight.requires_grad_(False)."
+            " each process would train cells of its own. Train in one process, or freeze the analog layers:"
+            " layer.freeze()."
         )
     tile._show(anew=True)
 
@@ -62,7 +65,7 @@ def _gradients(
 ) -> Gradients:
     """The gradients that are wanted; an analog weight has none, and its tile remembers what it learns from."""
     rows, given = tile._rows(gradient, tile.out_size, "gradient"), None  # before anything is remembered
-    if of_weight and _learns_digitally(tile):
+    if of_weight and tile.learns_digitally:
         given = _of_digital_weight(tile, x, rows if scale is None else rows / scale)
     elif of_weight:
         remembered = _flat(gradient)
@@ -110,86 +113,92 @@ _refusing_second = once_differentiable(_passed_back)
 # --- in a compiled graph ---------------------------------------------------------------------------------------------
 #
 # There, a product is an operator that the compiler does not look into. Operators take tensors and numbers only: a tile
-# goes by a number of its own. That they have an effect, on what the tile remembers and on its counters, keeps two equal
-# products two, their order, and the backward product of a layer whose input needs no gradient.
+# goes by a number of its own, in a tensor, so that equal layers are compiled once. That they have an effect, on what
+# the tile remembers and on its counters, keeps two equal products two, their order, and the backward product of a layer
+# whose input needs no gradient.
 
 _numbers = itertools.count()
 _tiles: weakref.WeakValueDictionary[int, AnalogTile] = weakref.WeakValueDictionary()
 
 
-def numbered(tile: AnalogTile) -> int:
+def numbered(tile: AnalogTile) -> Tensor:
     """The number by which operators find a tile of this process."""
     number = next(_numbers)
     _tiles[number] = tile
-    return number
+    return torch.tensor(number, dtype=torch.int64, device="cpu")
 
 
-def _tile_of(number: int) -> AnalogTile:
-    tile = _tiles.get(number)
+def _tile_of(number: Tensor) -> AnalogTile:
+    tile = _tiles.get(int(number))
     if tile is None:
         raise TileError("A compiled model uses an analog tile that is no more. Compile it again.")
     return tile
 
 
 @torch.library.custom_op("ohmgrad::product", mutates_args=())
-def _product(x: Tensor, weight: Tensor, scale: Tensor | None, number: int) -> tuple[Tensor, Tensor]:
-    """The product, and which of its elements the output converter clipped (nothing, if there is none)."""
+def _product(
+    x: Tensor, weight: Tensor, scale: Tensor | None, number: Tensor, is_digital: bool
+) -> tuple[Tensor, Tensor]:
+    """The product, and which of its elements the output converter clipped."""
     tile = _tile_of(number)
     y, clipped = tile._forward_product(x, marks_clipped=True)
-    if clipped is None:
-        clipped = y.new_zeros(_clipped_shape(tile, y), dtype=torch.bool)
-    return scaled(y, scale), clipped
+    return scaled(y, scale), y.new_zeros(y.shape, dtype=torch.bool) if clipped is None else clipped
 
 
 @_product.register_fake
-def _(x: Tensor, weight: Tensor, scale: Tensor | None, number: int) -> tuple[Tensor, Tensor]:
-    tile = _tile_of(number)
-    y = x.new_empty(*x.shape[:-1], tile.out_size)
-    return y, y.new_empty(_clipped_shape(tile, y), dtype=torch.bool)
-
-
-def _clipped_shape(tile: AnalogTile, y: Tensor) -> torch.Size:
-    return torch.Size([0]) if is_ideal(tile.rpu_config.forward) else y.shape
+def _(x: Tensor, weight: Tensor, scale: Tensor | None, number: Tensor, is_digital: bool) -> tuple[Tensor, Tensor]:
+    y = x.new_empty(*x.shape[:-1], weight.shape[0])
+    return y, torch.empty_like(y, dtype=torch.bool)
 
 
 @torch.library.custom_op("ohmgrad::product_backward", mutates_args=())
 def _product_backward(
-    gradient: Tensor, x: Tensor, clipped: Tensor, scale: Tensor | None, number: int, of_input: bool, of_weight: bool
+    gradient: Tensor,
+    x: Tensor,
+    clipped: Tensor,
+    scale: Tensor | None,
+    number: Tensor,
+    columns: int,
+    of_input: bool,
+    of_weight: bool,
+    is_digital: bool,
 ) -> tuple[Tensor, Tensor]:
     """The gradients; nothing in the place of those that are not wanted, or not there."""
-    tile = _tile_of(number)
-    mask = clipped if clipped.numel() else None
-    found = _gradients(tile, gradient, x, mask, scale, of_input, of_weight)
+    found = _gradients(_tile_of(number), gradient, x, clipped, scale, of_input, of_weight)
     of_x, of_w = (x.new_empty(0) if given is None else given for given in found)
     return of_x, of_w
 
 
 @_product_backward.register_fake
 def _(
-    gradient: Tensor, x: Tensor, clipped: Tensor, scale: Tensor | None, number: int, of_input: bool, of_weight: bool
+    gradient: Tensor,
+    x: Tensor,
+    clipped: Tensor,
+    scale: Tensor | None,
+    number: Tensor,
+    columns: int,
+    of_input: bool,
+    of_weight: bool,
+    is_digital: bool,
 ) -> tuple[Tensor, Tensor]:
-    tile = _tile_of(number)
     of_x = torch.empty_like(x, memory_format=torch.contiguous_format) if of_input else x.new_empty(0)
-    if of_weight and _learns_digitally(tile):
-        return of_x, x.new_empty(tile._shown.shape, dtype=torch.float32)
+    if of_weight and is_digital:
+        return of_x, x.new_empty(gradient.shape[-1], columns, dtype=torch.float32)
     return of_x, x.new_empty(0)
 
 
-def _learns_digitally(tile: AnalogTile) -> bool:
-    return isinstance(tile._shown, DigitalWeight)
-
-
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    x, _weight, scale, ctx.number = inputs
-    ctx.save_for_backward(x, output[1], scale)
+    x, weight, scale, number, ctx.is_digital = inputs
+    ctx.columns = weight.shape[1]
+    ctx.save_for_backward(x, output[1], scale, number)
 
 
-def _differentiate(ctx: Any, gradient: Tensor, _of_clipped: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
-    x, clipped, scale = ctx.saved_tensors
+def _differentiate(ctx: Any, gradient: Tensor, _of_clipped: Any) -> tuple[Tensor | None, ...]:
+    x, clipped, scale, number = ctx.saved_tensors
     of_input, of_weight, *_ = ctx.needs_input_grad
-    of_x, of_w = _product_backward(gradient, x, clipped, scale, ctx.number, of_input, of_weight)
-    is_digital = of_weight and _learns_digitally(_tile_of(ctx.number))
-    return of_x if of_input else None, of_w if is_digital else None, None, None
+    wanted = (of_input, of_weight, ctx.is_digital)
+    of_x, of_w = _product_backward(gradient, x, clipped, scale, number, ctx.columns, *wanted)
+    return of_x if of_input else None, of_w if of_weight and ctx.is_digital else None, None, None, None
 
 
 _product.register_autograd(_differentiate, setup_context=_keep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from numbers import Integral
@@ -44,6 +45,8 @@ from ohmgrad.memory import Memory, memory_of
 from ohmgrad.product import analog_product, like, numbered
 from ohmgrad.weight import AnalogWeight, DigitalWeight, KeepsWeight, VisibleWeight, watch_optimizers
 
+_MANY = 5000
+"""Batches that nobody lets wait on purpose; recurrent layers remember one for each step in time."""
 _FORWARD, _BACKWARD = Stream.FORWARD.of(0), Stream.BACKWARD.of(0)
 
 
@@ -71,6 +74,8 @@ class AnalogTile(KeepsWeight, HostModule):
     backward_vectors: Tensor
     average_input: Tensor
     weight: VisibleWeight
+    learns_digitally: bool
+    """Whether the weight is an ordinary parameter with a gradient."""
     rate_scale: float
     """By which an optimizer multiplies the learning rate, see ``MappingParameter.weight_scaling_lr_compensation``."""
     remap: Callable[[], None] | None
@@ -115,7 +120,8 @@ class AnalogTile(KeepsWeight, HostModule):
         self._drawing: Kept[Draws] = Kept()
         self._number = numbered(self)
         watch_optimizers()
-        kind = DigitalWeight if learns_digitally(self.rpu_config) else AnalogWeight
+        self.learns_digitally = learns_digitally(self.rpu_config)
+        kind = DigitalWeight if self.learns_digitally else AnalogWeight
         self.weight = kind(torch.zeros(site.shape, dtype=torch.float32))
         self.register_load_state_dict_post_hook(_after_load)
         self._show()
@@ -205,6 +211,12 @@ class AnalogTile(KeepsWeight, HostModule):
         They stay in the type they have: half precision takes half the memory.
         """
         self._trace.append((_dense_copy(x), _dense_copy(d)))
+        if len(self._trace) == _MANY:
+            warnings.warn(
+                f"{self.label} remembers {_MANY} batches for an optimizer that has not stepped. Give its weight to one,"
+                " such as AnalogSGD, or freeze it: layer.freeze().",
+                stacklevel=2,
+            )
 
     def forget(self) -> None:
         """Drop what was kept since the last step."""
@@ -352,6 +364,10 @@ class AnalogTile(KeepsWeight, HostModule):
         """The rule's own state by name: counters, choppers, averages."""
         return {name: value.detach().clone() for name, value in self.rule.state().items()}
 
+    def counted(self) -> list[Tensor]:
+        """What a product reads and moves on: its number, and the running average of the inputs."""
+        return [self.forward_vectors, self.average_input]
+
     def pulse_counts(self) -> list[PulseCounts]:
         """Pulses that every cell has received since the tile was made.
 
@@ -433,7 +449,7 @@ class AnalogTile(KeepsWeight, HostModule):
         """Raise, if somebody has written to the visible weight, unless it is an ordinary parameter."""
         shown = self._shown
         if shown.is_written:
-            if not isinstance(shown, DigitalWeight):
+            if not self.learns_digitally:
                 raise shown.refusal("in place")
             self._show(anew=True)
 
@@ -522,6 +538,7 @@ class AnalogTile(KeepsWeight, HostModule):
     # --- PyTorch's own saving, loading, copying and moving -----------------------------------------------------------
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        self._intact()
         super()._save_to_state_dict(destination, prefix, keep_vars)
         del destination[prefix + "weight"]  # what is visible follows from the hidden state
 
@@ -574,7 +591,11 @@ def checked_config(config: RPUConfig | None) -> RPUConfig:
     """
     config = SingleRPUConfig() if config is None else config
     if not isinstance(config, (TileConfig, FloatingPointRPUConfig)):
-        given = config.__name__ if isinstance(config, type) else type(config).__name__
+        if isinstance(config, type):
+            raise ConfigError(
+                f"AnalogTile: rpu_config is the class {config.__name__}. Make one: {config.__name__}(...)."
+            )
+        given = type(config).__name__
         raise ConfigError(
             f"AnalogTile: rpu_config is a {given}."
             " Wrap a device in SingleRPUConfig(device=...), a compound in UnitCellRPUConfig(device=...),"

@@ -60,13 +60,18 @@ class VisibleWeight(nn.Parameter):
             " it lies in the cells of a tile. Use layer.set_weights(weight, bias), or tile.set_weights(weight)."
         )
 
+    def _to_be_copied(self) -> None:
+        """Raise, if a copy would not be one of the cells."""
+
     def __deepcopy__(self, memo: dict[int, Any]) -> VisibleWeight:
         if id(self) not in memo:
+            self._to_be_copied()
             values = self.detach().clone(memory_format=torch.preserve_format)
             memo[id(self)] = type(self)(values, self.requires_grad)
         return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        self._to_be_copied()
         return type(self), (self.detach(), self.requires_grad)
 
 
@@ -76,15 +81,54 @@ class DigitalWeight(VisibleWeight):
     If its tile does something after each step, it is to know of them: use :class:`~ohmgrad.optim.AnalogOptimizer`.
     """
 
+    @property
+    def data(self) -> Tensor:
+        """The values, detached."""
+        return self.detach()
+
+    @data.setter
+    @torch.no_grad()
+    def data(self, values: Tensor) -> None:
+        if values.shape != self.shape:
+            raise self.refusal(f"data of shape {tuple(values.shape)}")
+        self.copy_(values)  # so that it stays the weight of its tile
+
+
+class WeightCopy(Tensor):
+    """What the tiles and scales of a layer amount to: to be read, not to be changed or frozen."""
+
+    # What is made of it is an ordinary tensor.
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    def refusal(self, what: str) -> TileError:
+        """The error about changing it; ``what``: how."""
+        return TileError(
+            f"layer.weight is a copy of what tiles and scales of the layer amount to, and cannot be changed ({what})."
+            " Use layer.set_weights(weight, bias), layer.freeze() and layer.unfreeze()."
+        )
+
+    @property
+    def data(self) -> Tensor:
+        """The values, as an ordinary tensor."""
+        return self.as_subclass(Tensor)
+
+    @data.setter
+    def data(self, values: Tensor) -> None:
+        raise self.refusal("data = ...")
+
 
 class AnalogWeight(VisibleWeight):
     """The visible weight of a tile that learns by pulses.
 
-    It can be read like any parameter (``norm``, ``hist``, ``shape``); it never has a gradient, since its tile learns
-    from the inputs and output gradients themselves. It cannot be written to, since cells take pulses: its methods that
+    It can be read like any parameter (``norm``, ``hist``, ``shape``). Products give it no gradient: its tile learns from
+    the inputs and output gradients themselves. It cannot be written to, since cells take pulses: its methods that
     would change it raise :class:`~ohmgrad.errors.TileError` at once, and what is written to it behind its back (through
     ``detach()``, ``data`` or ``out=``) is noticed by its tile before it is used.
     """
+
+    def _to_be_copied(self) -> None:
+        if self.is_written:
+            raise self.refusal("in place")
 
     @property
     def data(self) -> Tensor:
@@ -116,7 +160,7 @@ class KeepsWeight(nn.Module):
 
 
 def _refusing(name: str) -> Callable[..., Any]:
-    def refuse(weight: AnalogWeight, *_: Any, **__: Any) -> None:
+    def refuse(weight: AnalogWeight | WeightCopy, *_: Any, **__: Any) -> None:
         raise weight.refusal(name)
 
     return refuse
@@ -131,6 +175,8 @@ def _changes(name: str) -> bool:
 
 for _name in filter(_changes, dir(Tensor)):
     setattr(AnalogWeight, _name, _refusing(_name))
+    setattr(WeightCopy, _name, _refusing(_name))
+setattr(WeightCopy, "requires_grad_", _refusing("requires_grad_"))  # noqa: B010 (one of the same kind)
 
 
 def _refuse_analog_weights(optimizer: Optimizer, *_: Any) -> None:
@@ -145,7 +191,7 @@ def _refuse_analog_weights(optimizer: Optimizer, *_: Any) -> None:
                 why = "its tile would not know of the step" if is_digital else "it has pulses instead of a gradient"
                 raise OptimizerError(
                     f"{kind} cannot update the weight of {parameter.tile.label}: {why}. Use ohmgrad.optim.AnalogSGD,"
-                    f" or AnalogOptimizer({kind}, ...), or freeze it: weight.requires_grad_(False)."
+                    f" or AnalogOptimizer({kind}, ...), or freeze the layer: layer.freeze()."
                 )
 
 

@@ -80,6 +80,7 @@ def test_arguments_modules_beside_it_and_its_exit_status_are_those_of_the_script
         (("--help",), 0, "Usage: python -m ohmgrad.compat"),
         (("nowhere.py",), 2, "there is no script 'nowhere.py'"),
         (("-m",), 2, "no module is named"),
+        (("-m", "no.where"), 2, "there is no module 'no.where'"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_answered_in_a_line(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from builders import perfect, rule
 from ohmgrad import AnalogLinear, AnalogSGD, ConfigError
@@ -167,3 +168,37 @@ def test_modules_tell_the_analog_layers_and_tiles_in_them() -> None:
     plain = nn.ModuleList(model)
     assert [layer for _, layer in named_analog_layers(plain)] == [model[0]]
     assert [tile for _, tile in named_analog_tiles(plain)] == model[0].tiles
+
+
+def test_hooks_of_a_layer_go_with_it() -> None:
+    model, seen = nn.Sequential(nn.Linear(4, 3)), []
+    model[0].register_forward_hook(lambda *_: seen.append("after"))
+    model[0].register_forward_pre_hook(lambda *_: seen.append("before"))
+    convert_to_analog(model, exact())(torch.ones(1, 4))
+    assert seen == ["before", "after"]
+
+
+def test_a_layer_that_would_lose_something_is_refused() -> None:
+    pruned = nn.Sequential(nn.Linear(4, 3))
+    prune.l1_unstructured(pruned[0], "weight", 2)
+    with pytest.raises(ConfigError, match=r"0 has 'weight_orig', of a pruning"):
+        convert_to_analog(pruned, exact(), inplace=True)
+    tied = nn.ModuleDict({"embedding": nn.Embedding(5, 4), "decoder": nn.Linear(4, 5, bias=False)})
+    tied["decoder"].weight = tied["embedding"].weight
+    with pytest.raises(ConfigError, match="'decoder' shares a parameter with 'embedding'"):
+        convert_to_analog(tied, exact())
+    convert_to_analog(tied, exact(), exclude=["decoder"])
+    with pytest.raises(ConfigError, match="no module is a Conv2d"):
+        convert_to_analog(nn.Sequential(nn.Linear(2, 2)), exact(), special={nn.Conv2d: None})
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensors is in prototype stage:UserWarning")  # in that of torch
+def test_an_encoder_with_padding_is_evaluated() -> None:
+    torch.manual_seed(3)
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2).eval()
+    analog = convert_to_analog(encoder, exact()).eval()
+    x, padding = torch.randn(2, 5, 8), torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    with torch.no_grad():
+        found, wanted = analog(x, src_key_padding_mask=padding), encoder(x, src_key_padding_mask=padding)
+    torch.testing.assert_close(found[0], wanted[0])
+    torch.testing.assert_close(found[1, :3], wanted[1, :3])

@@ -13,7 +13,9 @@ from torch.utils.checkpoint import checkpoint
 from builders import rule
 from ohmgrad import AnalogLinear, AnalogSGD
 from ohmgrad.configs import NoiseManagementType, RPUConfig
-from ohmgrad.nn import same_noise
+from ohmgrad.errors import TileError
+from ohmgrad.inference import program, programmed_tiles
+from ohmgrad.nn import named_analog_tiles, same_noise
 
 
 def plain() -> RPUConfig:
@@ -65,3 +67,36 @@ def test_without_it_noise_is_drawn_anew_and_every_sample_is_learned_once(reentra
     tiles = [layer.tile for layer in model[0] if isinstance(layer, AnalogLinear)]
     assert [len(tile._trace) for tile in tiles] == [1, 1]
     assert [int(tile.forward_vectors) for tile in tiles] == [6, 6]
+
+
+def test_counters_come_back_whatever_happens_when_it_is_computed_again() -> None:
+    model, seen = blocks(plain()), []
+
+    def fails_later(x: Tensor) -> Tensor:
+        seen.append(1)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+        return model[0](x)
+
+    x = torch.randn(3, 4, requires_grad=True)
+    y = checkpoint(fails_later, x, use_reentrant=False, context_fn=same_noise(model))
+    before = [tile.forward_vectors.clone() for _, tile in named_analog_tiles(model)]
+    with pytest.raises(KeyboardInterrupt):
+        y.sum().backward()
+    assert [tile.forward_vectors for _, tile in named_analog_tiles(model)] == before
+
+
+def test_it_may_be_computed_again_twice_and_on_a_chip() -> None:
+    model = program(blocks(rule("sgd")), seed=1)
+    x = torch.randn(3, 4, requires_grad=True)
+    y = checkpoint(model[0], x, use_reentrant=False, context_fn=same_noise(model[0]))
+    y.sum().backward(retain_graph=True)
+    first = x.grad.clone()
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, 2.0 * first)
+    assert {int(tile.forward_vectors) for _, tile in programmed_tiles(model)} == {0, 3}
+
+
+def test_modules_without_analog_layers_are_a_mistake() -> None:
+    with pytest.raises(TileError, match="no analog layer"):
+        same_noise(nn.Linear(2, 2))

@@ -187,5 +187,34 @@ def test_what_does_not_fit_is_refused() -> None:
     packed = nn.utils.rnn.pack_sequence([torch.zeros(3, IN), torch.zeros(2, IN)])
     with pytest.raises(TileError, match="pad the sequences"):
         layer(packed)
-    with pytest.raises(TileError, match="2 states given"):
+    with pytest.raises(TileError, match=r"\[\(1, 5, 4\), \(1, 5, 4\)\] needed"):
         layer(torch.zeros(TIMES, SAMPLES, IN), (torch.zeros(2, SAMPLES, HIDDEN), torch.zeros(2, SAMPLES, HIDDEN)))
+
+
+@pytest.mark.parametrize("digital", torch_layers(), ids=str)
+def test_states_of_other_shapes_are_refused_and_not_spread(digital: nn.RNNBase) -> None:
+    analog = convert_to_analog(digital, exact())
+    layers = digital.num_layers * (2 if digital.bidirectional else 1)
+    x = torch.randn(2, 2, IN)
+    one, right, lone = torch.zeros(layers, 1, HIDDEN), torch.zeros(layers, 2, HIDDEN), torch.zeros(layers, HIDDEN)
+    is_lstm = isinstance(digital, nn.LSTM)
+    for given, state in ((x, one), (x, lone), (x[0], right)):
+        with pytest.raises(TileError, match="needed"):
+            analog(given, (state, state) if is_lstm else state)
+    with pytest.raises(TileError, match="needed"):
+        analog(x, right if is_lstm else (right, right))
+    with pytest.raises(TileError, match="needed"):
+        analog.rnn(x, [torch.zeros(1, HIDDEN)] * digital.num_layers if not digital.bidirectional else [[one, one]] * 2)
+
+
+def test_a_converted_layer_is_asked_what_a_layer_of_torch_is_asked() -> None:
+    digital = nn.LSTM(IN, HIDDEN, num_layers=2, dropout=0.1, batch_first=True, bidirectional=True)
+    for parameter in (digital.bias_ih_l0, digital.weight_hh_l1):
+        parameter.requires_grad_(False)
+    analog = convert_to_analog(digital, exact())
+    analog.flatten_parameters()
+    for name in ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional", "mode"):
+        assert getattr(analog, name) == getattr(digital, name)
+    analog(input=torch.zeros(2, 3, IN))
+    trained = {name: each.requires_grad for name, each in digital.named_parameters()}
+    assert {name: each.requires_grad for name, each in convert_to_digital(analog).named_parameters()} == trained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import runpy
 import sys
 from pathlib import Path
@@ -28,6 +29,9 @@ def main(arguments: list[str]) -> int:
     if not is_module and not Path(target).is_file():
         print(f"python -m ohmgrad.compat: there is no script {target!r}.", file=sys.stderr)
         return 2
+    if is_module and not _is_module(target):
+        print(f"python -m ohmgrad.compat: there is no module {target!r}.", file=sys.stderr)
+        return 2
     install()
     sys.argv = rest
     if is_module:
@@ -37,6 +41,17 @@ def main(arguments: list[str]) -> int:
         sys.path.insert(0, str(Path(target).resolve().parent))
         runpy.run_path(target, run_name="__main__")
     return 0
+
+
+def _is_module(name: str) -> bool:
+    """Whether a module can be run; the folder that one is in is searched too, as Python does."""
+    sys.path.insert(0, "")
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+    finally:
+        sys.path.pop(0)
 
 
 if __name__ == "__main__":

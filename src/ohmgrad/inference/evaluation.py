@@ -108,7 +108,7 @@ def evaluate(
     :raises TileError: as :func:`program` and :func:`drift`.
     :raises ConfigError: if there is no time or no repeat, or the seed or ``w_max`` is out of range.
     """
-    if repeats < 1 or not times:
+    if repeats < 1 or not len(times):
         raise ConfigError(f"evaluate: {repeats} repeats at {len(times)} times. Give at least one of each.")
     seed = checked_seed(seed, repeats)
     chip = program(model, noise_model, drift_compensation, seed, w_max=w_max)

@@ -107,6 +107,8 @@ class ProgrammedTile(HostModule):
         :param scale: a digital factor of the outputs, ``[1]`` or ``[out]``.
         :raises TileError: on a wrong width, type or device, or (in the processor's memory) a number that is not finite.
         """
+        if torch.compiler.is_compiling():
+            raise TileError(f"{self.label} is programmed, and cannot be compiled. Compile what is around it.")
         x = cast_for_region(x) if isinstance(x, Tensor) else x
         return scaled(_Product.apply(x, self), scale)
 
@@ -171,6 +173,10 @@ class ProgrammedTile(HostModule):
         if x.is_cpu and not bool(x.isfinite().all()):
             raise TileError(f"{self.label}: the input is not finite in places. Look for its cause before this layer.")
         return x.detach().reshape(-1, self.in_size).float()
+
+    def counted(self) -> list[Tensor]:
+        """What a product reads and moves on."""
+        return [self.forward_vectors]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ProgrammedTile:
         super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)  # all stays in single precision

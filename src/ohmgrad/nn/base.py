@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ohmgrad.configs import RPUConfig
-from ohmgrad.errors import TileError
+from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.nn.loading import is_old, rename_old, unlike
 from ohmgrad.nn.matrix import TiledMatrix
+from ohmgrad.parameters.base import Config
 from ohmgrad.tile import AnalogTile, checked_config
-from ohmgrad.weight import KeepsWeight, VisibleWeight
+from ohmgrad.weight import KeepsWeight, VisibleWeight, WeightCopy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -72,6 +73,8 @@ class AnalogLayer(KeepsWeight, AnalogModule):
         self, out_features: int, in_features: int, bias: bool, rpu_config: RPUConfig | None, groups: int = 1
     ) -> None:
         super().__init__()
+        if isinstance(bias, Config):
+            raise ConfigError(f"{type(self).__name__}: bias is a {type(bias).__name__}. Give it as rpu_config=...")
         is_digital = checked_config(rpu_config).mapping.digital_bias
         self.matrix = TiledMatrix(out_features, in_features, rpu_config, bias and not is_digital, groups)
         self.register_parameter("bias", nn.Parameter(torch.empty(out_features)) if bias and is_digital else None)
@@ -141,12 +144,25 @@ class AnalogLayer(KeepsWeight, AnalogModule):
     # --- weights -----------------------------------------------------------------------------------------------------
 
     @property
-    def weight(self) -> VisibleWeight | Tensor:
-        """The visible weight: that of the tile, or what several tiles and their scales amount to (a copy)."""
+    def weight(self) -> VisibleWeight | WeightCopy:
+        """The visible weight: that of the tile, or what tiles and their scales amount to, a copy that is only read."""
         if self.matrix.is_one_tile:
             return self.tile.weight
         weight, _ = self.get_weights()
-        return weight.to(self.tiles[0].weight.device)
+        return weight.to(self.tiles[0].weight.device).as_subclass(WeightCopy)
+
+    def freeze(self) -> Self:
+        """Let the weights, and an analog bias, stay as they are in training; the input still gets its gradient."""
+        return self._train_tiles(False)
+
+    def unfreeze(self) -> Self:
+        """Let the weights be trained again."""
+        return self._train_tiles(True)
+
+    def _train_tiles(self, trained: bool) -> Self:
+        for tile in self.tiles:
+            tile.weight.requires_grad_(trained)
+        return self
 
     def get_weights(self) -> tuple[Tensor, Tensor | None]:
         """Copies of the weight, in the shape that torch gives it, and of the bias, on the processor."""
@@ -161,13 +177,31 @@ class AnalogLayer(KeepsWeight, AnalogModule):
 
         :raises TileError: on a wrong shape or a number that is not finite.
         """
-        flat = torch.as_tensor(weight, dtype=torch.float32).flatten(1)
+        weight, bias = self._checked(weight, bias)
+        flat = weight.flatten(1)
         if self.matrix.has_bias:
-            column = self.matrix.get_weights()[:, -1] if bias is None else torch.as_tensor(bias, dtype=torch.float32)
+            column = self.matrix.get_weights()[:, -1] if bias is None else bias
             flat = torch.cat([flat, column.to(flat.device)[:, None]], 1)
         self.matrix.set_weights(flat)
         if self.bias is not None and bias is not None:
             self.bias.copy_(bias)
+
+    def _checked(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias in single precision, of the right shapes and finite, so that all of it can be set."""
+        rows, columns = self.matrix.shape
+        shapes = {"weight": tuple(self._shaped(torch.empty(rows, columns, device="meta")).shape), "bias": (rows,)}
+        if bias is not None and not self.has_bias:
+            raise TileError(f"{type(self).__name__}({self.extra_repr()}) has no bias to set. Give none.")
+        checked: list[Tensor | None] = []
+        for (name, shape), given in zip(shapes.items(), (weight, bias), strict=True):
+            value = None if given is None else torch.as_tensor(given, dtype=torch.float32)
+            if value is not None and tuple(value.shape) != shape:
+                raise TileError(f"{type(self).__name__}: a {name} of shape {tuple(value.shape)} given, {shape} needed.")
+            if value is not None and not value.is_meta and not bool(value.isfinite().all()):
+                raise TileError(f"{type(self).__name__}: the {name} is not finite in places. Look for its cause.")
+            checked.append(value)
+        assert checked[0] is not None
+        return checked[0], checked[1]
 
     def _shaped(self, matrix: Tensor) -> Tensor:
         """Rows ``[out, in]`` in the shape that torch gives the weight."""

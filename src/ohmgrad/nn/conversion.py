@@ -42,6 +42,9 @@ def convert_to_analog(
     :raises ConfigError: if a name in ``special`` or ``exclude`` fits nothing.
     """
     special, exclude = dict(special or {}), list(exclude)
+    for kind in (key for key in special if isinstance(key, type)):
+        if not any(type(module) is kind for module in model.modules()):
+            raise ConfigError(f"convert_to_analog: no module is a {kind.__name__}. Leave it out of special.")
     names = [name for name, _ in model.named_modules(remove_duplicate=False)]
     for pattern in [*exclude, *(key for key in special if isinstance(key, str))]:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -53,13 +56,49 @@ def convert_to_analog(
             return None
         by_name = (config for key, config in special.items() if isinstance(key, str) and fnmatchcase(name, key))
         config = next(by_name, special.get(type(module), rpu_config))
-        return None if config is None else analog.from_digital(module, config)
+        if config is None:
+            return None
+        _check_plain(name, module, owners)
+        made = analog.from_digital(module, config)
+        for hooks in _HOOKS:
+            getattr(made, hooks).update(getattr(module, hooks))
+        return made
 
-    converted = replaced(model if inplace else copy.deepcopy(model), convert, exclude)
+    model = model if inplace else copy.deepcopy(model)
+    owners: dict[int, list[str]] = {}
+    for name, module in model.named_modules():
+        for parameter in module._parameters.values():
+            owners.setdefault(id(parameter), []).append(name)
+    converted = replaced(model, convert, exclude)
     for module in converted.modules():
         if isinstance(module, nn.TransformerEncoderLayer):
             module.activation_relu_or_gelu = 0  # else, in evaluation, it reads weights and passes its layers by
+        elif isinstance(module, nn.TransformerEncoder):
+            module.enable_nested_tensor = module.use_nested_tensor = False  # which only those layers could take
     return converted
+
+
+_HOOKS = (
+    *("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_forward_hooks_with_kwargs"),
+    *("_forward_pre_hooks_with_kwargs", "_forward_hooks_always_called"),
+)
+"""Where torch keeps what users let happen around a module."""
+
+
+def _check_plain(name: str, module: nn.Module, owners: dict[int, list[str]]) -> None:
+    """Raise, if a layer is not what its class says, or shares a parameter with another."""
+    plain = ("weight", "bias") if not isinstance(module, nn.RNNBase) else module._flat_weights_names
+    if odd := [each for each in (*module._parameters, *module._buffers) if each not in plain]:
+        raise ConfigError(
+            f"convert_to_analog: {name or 'the model'} has {odd[0]!r}, of a pruning or a normalisation of its weight."
+            " Make that permanent before, or exclude the layer."
+        )
+    for parameter in module._parameters.values():
+        if parameter is not None and (others := [other for other in owners[id(parameter)] if other != name]):
+            raise ConfigError(
+                f"convert_to_analog: {name!r} shares a parameter with {others[0]!r}, and would not afterwards. Give it"
+                " one of its own, or exclude it."
+            )
 
 
 def convert_to_digital(model: nn.Module, exclude: Iterable[str] = (), inplace: bool = False) -> nn.Module:

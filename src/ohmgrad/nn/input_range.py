@@ -39,8 +39,8 @@ class InputRange(HostModule):
         inside: Tensor = _IntoRange.apply(x, self.value, parameters)
         return inside, self.value.detach().abs()
 
-    def found(self) -> list[Tensor]:
-        """What batches of a training change."""
+    def counted(self) -> list[Tensor]:
+        """What batches of a training move on."""
         return [self.value, self.batches]
 
     def _may_learn_from_data(self) -> bool:

@@ -57,6 +57,11 @@ class TiledMatrix(nn.Module):
         )
         self.is_one_tile = len(self.blocks) == 1 and next(self.each()).is_plain
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, without those of an analog bias."""
+        return self.groups * sum(self.out_sizes), sum(self.in_sizes)
+
     def each(self) -> Iterator[Block]:
         """The blocks in their order."""
         return cast("Iterator[Block]", iter(self.blocks))

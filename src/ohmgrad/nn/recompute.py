@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ohmgrad.nn.base import named_analog_tiles
-from ohmgrad.nn.input_range import InputRange
+from ohmgrad.errors import TileError
 
 Contexts = tuple[AbstractContextManager[None], AbstractContextManager[None]]
 
@@ -21,38 +21,49 @@ def same_noise(*modules: nn.Module) -> Callable[[], Contexts]:
     time, and count once, so that training is the same to the bit. Without it, they are drawn anew.
 
     :param modules: all that the checkpointed function calls.
+    :raises TileError: if there is no analog layer in them.
     """
+    if not _counted(modules):
+        raise TileError("same_noise: there is no analog layer in the modules. Give all that is computed again.")
 
     def contexts() -> Contexts:
         first: list[Tensor] = []
-
-        @contextmanager
-        def forward() -> Iterator[None]:
-            first.extend(value.clone() for value in _counted(modules))
-            yield
-
-        @contextmanager
-        @torch.no_grad()
-        def recompute() -> Iterator[None]:
-            now = [value.clone() for value in _counted(modules)]
-            _set(modules, first)
-            with torch.enable_grad():
-                yield
-            _set(modules, now)
-
-        return forward(), recompute()
+        return _Remember(modules, first), _Repeat(modules, first)
 
     return contexts
 
 
+class _Remember(AbstractContextManager[None]):
+    """The first time: where all counters are."""
+
+    def __init__(self, modules: tuple[nn.Module, ...], first: list[Tensor]) -> None:
+        self.modules, self.first = modules, first
+
+    def __enter__(self) -> None:
+        self.first[:] = [value.detach().clone() for value in _counted(self.modules)]
+
+    def __exit__(self, *_: Any) -> None:
+        return
+
+
+class _Repeat(AbstractContextManager[None]):
+    """Any other time: back to there, and afterwards, whatever happened, to where they were before."""
+
+    def __init__(self, modules: tuple[nn.Module, ...], first: list[Tensor]) -> None:
+        self.modules, self.first = modules, first
+
+    def __enter__(self) -> None:
+        self.now = [value.detach().clone() for value in _counted(self.modules)]
+        _set(self.modules, self.first)
+
+    def __exit__(self, *_: Any) -> None:
+        _set(self.modules, self.now)
+
+
 def _counted(modules: tuple[nn.Module, ...]) -> list[Tensor]:
-    """What a product reads and moves on: counters, running averages of inputs, ranges found from data."""
-    found = []
-    for module in modules:
-        for _, tile in named_analog_tiles(module):
-            found += [tile.forward_vectors, tile.average_input]
-        found += [value for each in module.modules() if isinstance(each, InputRange) for value in each.found()]
-    return found
+    """What products read and move on, of all modules that say what that is."""
+    each: dict[Any, None] = dict.fromkeys(part for module in modules for part in module.modules())
+    return [value for part in each if hasattr(part, "counted") for value in part.counted()]
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch.nn.functional import dropout
 from ohmgrad.configs import RPUConfig
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.nn.base import AnalogModule
-from ohmgrad.nn.recurrent_cells import RecurrentCell, State, output_of
+from ohmgrad.nn.recurrent_cells import RecurrentCell, State, output_of, shapes_of
 
 LayerState = State | list[State]
 """The state of one layer; of two directions, both."""
@@ -114,7 +114,12 @@ class OneWay(nn.Module):
 
     def forward(self, x: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """``[t, n, in]`` to ``[t, n, H]``, in the order of time, and the last state."""
-        now = self.cell.zero_state(x) if state is None else cast(State, state)
+        zeros = self.cell.zero_state(x)
+        now = zeros if state is None else cast(State, state)
+        if shapes_of(now) != shapes_of(zeros):
+            raise TileError(
+                f"{type(self.cell).__name__}: a state of shape {shapes_of(now)} given, {shapes_of(zeros)} needed."
+            )
         prepared = list(self.cell.prepare(x).unbind(0))
         outputs = []
         for step in reversed(prepared) if self.backwards else prepared:

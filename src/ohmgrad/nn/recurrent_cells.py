@@ -169,3 +169,12 @@ class AnalogGRUCell(RecurrentCell):
 def output_of(state: State) -> Tensor:
     """What a cell gives to others, h."""
     return state if isinstance(state, Tensor) else state[0]
+
+
+def shapes_of(state: object) -> tuple[int, ...] | list[tuple[int, ...]] | str:
+    """The shape of a state, or those of its parts."""
+    if isinstance(state, Tensor):
+        return tuple(state.shape)
+    if isinstance(state, (tuple, list)) and all(isinstance(part, Tensor) for part in state):
+        return [tuple(part.shape) for part in state]
+    return type(state).__name__

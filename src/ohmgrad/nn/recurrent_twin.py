@@ -20,6 +20,7 @@ from ohmgrad.nn.recurrent_cells import (
     AnalogVanillaRNNCell,
     RecurrentCell,
     State,
+    shapes_of,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ class AnalogRecurrent(AnalogModule):
             )
         self.kind, self.mode, self.batch_first = type(like), like.mode, like.batch_first
         sizes = {"num_layers": like.num_layers, "bidir": like.bidirectional, "dropout": like.dropout}
-        self.has_bias, cell = like.bias, _CELLS[like.mode]
+        self.bias, cell = like.bias, _CELLS[like.mode]
+        self.input_size, self.hidden_size, self.num_layers = like.input_size, like.hidden_size, like.num_layers
+        self.bidirectional, self.dropout, self.proj_size = like.bidirectional, like.dropout, 0
         self.rnn = AnalogRNN(cell, like.input_size, like.hidden_size, like.bias, rpu_config, **sizes)  # type: ignore[arg-type]
 
     @classmethod
@@ -75,12 +78,13 @@ class AnalogRecurrent(AnalogModule):
         sizes = {"batch_first": self.batch_first, "dropout": rnn.dropout, "bidirectional": rnn.bidir}
         special = {"nonlinearity": "relu"} if self.mode == "RNN_RELU" else {}
         make: Any = self.kind
-        module = make(rnn.input_size, rnn.hidden_size, rnn.num_layers, bias=self.has_bias, **sizes, **special)
+        module = make(rnn.input_size, rnn.hidden_size, rnn.num_layers, bias=self.bias, **sizes, **special)
         with torch.no_grad():
             for linear, given in self._linears(module):
                 found = linear.get_weights()
-                trained = linear.tiles[0].weight.requires_grad
-                for parameter, value in zip(given, found, strict=True):
+                of_weight = linear.tiles[0].weight.requires_grad
+                of_bias = of_weight if linear.bias is None else linear.bias.requires_grad
+                for parameter, value, trained in zip(given, found, (of_weight, of_bias), strict=True):
                     if parameter is not None and value is not None:
                         parameter.copy_(value).requires_grad_(trained)
         where = next(linear for linear, _ in self._linears(module)).tiles[0].weight.device
@@ -90,21 +94,24 @@ class AnalogRecurrent(AnalogModule):
         """The analog linear layers and the parameters of torch that are theirs, weight and bias."""
         pairs: list[tuple[AnalogLinear, tuple[Tensor, Tensor | None]]] = []
         for cell, parameters in zip(self.rnn.cells(), module.all_weights, strict=True):
-            weights, biases = parameters[:2], parameters[2:] if self.has_bias else (None, None)
+            weights, biases = parameters[:2], parameters[2:] if self.bias else (None, None)
             for layer, weight, bias in zip((cell.weight_ih, cell.weight_hh), weights, biases, strict=True):
                 pairs.append((layer, (weight, bias)))
         return pairs
 
-    def forward(self, x: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, input: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
         """As the layer of torch does, with states ``[layers * directions, n, H]``.
 
         :raises TileError: on a packed sequence or a shape that does not fit.
         """
+        x = input
         if not isinstance(x, Tensor):
             raise TileError(
                 f"{self.kind.__name__} with analog cells: the input is a {type(x).__name__}. Give a tensor; pad the"
                 " sequences."
             )
+        if hx is not None:
+            self._check_state(hx, x)
         if x.ndim == 2:
             hx = hx if hx is None else _each(hx, lambda part: part.unsqueeze(1))
             y, last = self.forward(x.unsqueeze(0 if self.batch_first else 1), hx)
@@ -118,14 +125,25 @@ class AnalogRecurrent(AnalogModule):
             last = torch.stack(flat)
         return y.transpose(0, 1) if self.batch_first else y, last
 
+    def _check_state(self, hx: State, x: Tensor) -> None:
+        """Raise, if a state is not of the kind and shape that the layer of torch takes."""
+        layers, samples = len(self.rnn.cells()), [] if x.ndim == 2 else [x.shape[0 if self.batch_first else 1]]
+        shape = (layers, *samples, self.hidden_size)
+        wanted = [shape, shape] if self.mode == "LSTM" else shape
+        if shapes_of(hx) != wanted:
+            raise TileError(
+                f"{self.kind.__name__} with analog cells: a state of shape {shapes_of(hx)} given, {wanted} needed."
+            )
+
     def _by_layer(self, hx: State | None) -> list[LayerState] | None:
         """States of torch as those of :class:`AnalogRNN`."""
         if hx is None:
             return None
         parts: list[State] = list(zip(*hx, strict=True)) if isinstance(hx, tuple) else list(hx)
-        if len(parts) != len(self.rnn.cells()):
-            raise TileError(f"{self.kind.__name__}: {len(parts)} states given. Give {len(self.rnn.cells())}.")
         return self.rnn._by_layer(parts)
+
+    def flatten_parameters(self) -> None:
+        """Nothing: weights lie in cells. Models of torch call it."""
 
     def extra_repr(self) -> str:
         """For ``print(model)``."""
