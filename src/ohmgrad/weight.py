@@ -120,10 +120,10 @@ class WeightCopy(Tensor):
 class AnalogWeight(VisibleWeight):
     """The visible weight of a tile that learns by pulses.
 
-    It can be read like any parameter (``norm``, ``hist``, ``shape``). Products give it no gradient: its tile learns from
-    the inputs and output gradients themselves. It cannot be written to, since cells take pulses: its methods that
-    would change it raise :class:`~ohmgrad.errors.TileError` at once, and what is written to it behind its back (through
-    ``detach()``, ``data`` or ``out=``) is noticed by its tile before it is used.
+    It can be read like any parameter (``norm``, ``hist``, ``shape``). Products give it no gradient: its tile learns
+    from the inputs and output gradients themselves. It cannot be written to, since cells take pulses: its methods that
+    would change it raise :class:`~ohmgrad.errors.TileError` at once, and what is written to it behind its back
+    (through ``detach()``, ``data`` or ``out=``) is noticed by its tile before it is used.
     """
 
     def _to_be_copied(self) -> None:
