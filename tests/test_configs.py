@@ -282,7 +282,7 @@ def test_what_does_not_fit_together_is_refused_when_used(fields: dict[str, Any],
 
 @pytest.mark.parametrize(
     "wrong",
-    [SoftBoundsDevice(), TransferCompound(), MixedPrecisionCompound(), SingleRPUConfig, {"device": 1}, "config", 3],
+    [SoftBoundsDevice(), TransferCompound(), MixedPrecisionCompound(), {"device": 1}, "config", 3],
 )
 def test_what_is_not_a_tile_config_is_refused_with_the_remedy(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"rpu_config is a .*SingleRPUConfig\(device=\.\.\.\).*UnitCellRPUConfig"):

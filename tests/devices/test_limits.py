@@ -113,9 +113,13 @@ def test_an_old_clock_still_counts_single_steps_of_time() -> None:
     torch.testing.assert_close(drifted(0.0), torch.tensor([[100.0**-0.1]]))
 
 
-@pytest.mark.parametrize("given", [SoftBoundsDevice(), SingleRPUConfig], ids=["a device", "a class"])
-def test_a_layer_that_is_given_no_configuration_says_what_to_do(given: Any) -> None:
-    with pytest.raises(ConfigError, match="Wrap a device in SingleRPUConfig"):
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [(SoftBoundsDevice(), "Wrap a device in SingleRPUConfig"), (SingleRPUConfig, "Make one: SingleRPUConfig")],
+    ids=["a device", "a class"],
+)
+def test_a_layer_that_is_given_no_configuration_says_what_to_do(given: Any, remedy: str) -> None:
+    with pytest.raises(ConfigError, match=remedy):
         AnalogLinear(4, 3, rpu_config=given)
 
 
