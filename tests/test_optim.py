@@ -548,8 +548,6 @@ def test_the_rate_of_all_groups_is_set_at_once() -> None:
     model = model_of(rule("sgd"))
     first, *others = model.parameters()
     optimizer = AnalogSGD([{"params": [first], "lr": 0.3}, {"params": others}], lr=0.1)
-    optimizer.regroup_param_groups(model)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.3, 0.1]
     with pytest.raises(OptimizerError, match="rate"):
         optimizer.set_learning_rate(-1.0)
     optimizer.set_learning_rate(0.2)
@@ -568,3 +566,24 @@ def test_clipping_of_gradients_acts_on_what_is_digital() -> None:
         assert (norm <= limit * 1.001) if limit < 1.0 else (norm > 1.0)
         optimizer.step()
     assert torch.equal(tile_of(model).get_weights(), tile_of(twin).get_weights())
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_analog_weights_may_have_groups_of_their_own_with_the_settings_that_they_had(named: bool) -> None:
+    model, twin = (model_of(rule("sgd")) for _ in range(2))
+    twin.load_state_dict(model.state_dict())
+    for each, regroups in ((model, True), (twin, False)):
+        given = each.named_parameters() if named else each.parameters()
+        optimizer = AnalogOptimizer(torch.optim.SGD, given, lr=0.1, momentum=0.9)
+        backward(each)
+        optimizer.step()
+        if regroups:
+            optimizer.regroup_param_groups(each)
+            kinds = [[isinstance(value, AnalogWeight) for value in group["params"]] for group in optimizer.param_groups]
+            assert kinds == [[False] * 3, [True]]
+            assert all(group["momentum"] == 0.9 for group in optimizer.param_groups)
+            assert not named or optimizer.param_groups[1]["param_names"] == ["0.matrix.blocks.0.tile.weight"]
+        optimizer.zero_grad()
+        backward(each)
+        optimizer.step()
+    assert_unchanged(model, everything(twin))

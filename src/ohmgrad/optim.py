@@ -127,7 +127,17 @@ class AnalogOptimizerMixin(_Base):
         return loss
 
     def regroup_param_groups(self, *_: Any) -> None:
-        """Nothing: groups stay as they are given. For scripts that were written for aihwkit."""
+        """Give each analog weight a group of its own, with the settings that it has. For scripts that look for those."""
+        groups, self.param_groups[:] = list(self.param_groups), []
+        for group in groups:
+            names = group.get("param_names") or [None] * len(group["params"])
+            pairs = list(zip(group["params"], names, strict=True))
+            rest = [pair for pair in pairs if not isinstance(pair[0], VisibleWeight)]
+            for part in [rest, *([pair] for pair in pairs if isinstance(pair[0], VisibleWeight))]:
+                if part:
+                    params, part_names = map(list, zip(*part, strict=True))
+                    named = {"param_names": part_names} if "param_names" in group else {}
+                    self.param_groups.append({**group, "params": params, **named})
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Set the learning rate of all groups and tiles.

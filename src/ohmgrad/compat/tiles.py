@@ -385,8 +385,9 @@ class AnalogTile(TileModule):
 
     def to(self, *arguments: Any, **named: Any) -> AnalogTile:
         """As in torch; or, with a configuration, :meth:`replace_with`."""
-        if arguments and isinstance(arguments[0], Config):
-            self.replace_with(arguments[0])  # type: ignore[arg-type]
+        config = named.pop("rpu_config", arguments[0] if arguments else None)
+        if isinstance(config, Config):
+            self.replace_with(config)  # type: ignore[arg-type]
             return self
         return super().to(*arguments, **named)
 
