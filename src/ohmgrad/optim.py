@@ -127,7 +127,7 @@ class AnalogOptimizerMixin(_Base):
         return loss
 
     def regroup_param_groups(self, *_: Any) -> None:
-        """Give each analog weight a group of its own, with the settings that it has. For scripts that look for those."""
+        """Give each analog weight a group of its own, with the settings that it has; some scripts look for those."""
         groups, self.param_groups[:] = list(self.param_groups), []
         for group in groups:
             names = group.get("param_names") or [None] * len(group["params"])
