@@ -11,7 +11,7 @@ import torch
 
 from ohmgrad.engine.peaks import all_finite
 from ohmgrad.errors import OptimizerError, TileError
-from ohmgrad.weight import AnalogWeight, VisibleWeight
+from ohmgrad.weight import VisibleWeight
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer as _Base
@@ -44,7 +44,7 @@ class AnalogOptimizerMixin(_Base):
     @property
     def _step_supports_amp_scaling(self) -> bool:
         """So that a GradScaler makes itself known to a step with analog weights, which refuses it."""
-        return any(isinstance(tile.weight, AnalogWeight) for _, tile in self._analog())
+        return not all(tile.learns_digitally for _, tile in self._analog())
 
     @_step_supports_amp_scaling.setter
     def _step_supports_amp_scaling(self, value: bool) -> None:
@@ -85,10 +85,10 @@ class AnalogOptimizerMixin(_Base):
 
     @staticmethod
     def _check_gradient(tile: AnalogTile) -> None:
-        gradient = tile.weight.grad
+        gradient = tile._shown.grad
         if gradient is None:
             return
-        if isinstance(tile.weight, AnalogWeight):
+        if not tile.learns_digitally:
             raise OptimizerError(
                 f"The weight of {tile.label} has a gradient: a term of the loss uses the weight itself, as a penalty"
                 " does, and pulses cannot follow it. Leave that term out; cells that decay have a lifetime."

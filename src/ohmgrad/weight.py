@@ -52,6 +52,19 @@ class VisibleWeight(nn.Parameter):
         """Whether somebody has written to it since it was shown."""
         return self._versions is not None and self._version != self._versions
 
+    @property
+    def data(self) -> Tensor:
+        """The values, detached."""
+        return self.detach()
+
+    @data.setter
+    def data(self, values: Tensor) -> None:
+        self._take(values)
+
+    def _take(self, values: Tensor) -> None:
+        """What ``weight.data = values`` does."""
+        raise self.refusal("data = ...")
+
     def refusal(self, what: str) -> TileError:
         """The error about writing to it, or taking it from its tile; ``what``: how."""
         tile = None if self._tile is None else self._tile()
@@ -81,14 +94,8 @@ class DigitalWeight(VisibleWeight):
     If its tile does something after each step, it is to know of them: use :class:`~ohmgrad.optim.AnalogOptimizer`.
     """
 
-    @property
-    def data(self) -> Tensor:
-        """The values, detached."""
-        return self.detach()
-
-    @data.setter
     @torch.no_grad()
-    def data(self, values: Tensor) -> None:
+    def _take(self, values: Tensor) -> None:
         if values.shape != self.shape:
             raise self.refusal(f"data of shape {tuple(values.shape)}")
         self.copy_(values)  # so that it stays the weight of its tile
@@ -129,15 +136,6 @@ class AnalogWeight(VisibleWeight):
     def _to_be_copied(self) -> None:
         if self.is_written:
             raise self.refusal("in place")
-
-    @property
-    def data(self) -> Tensor:
-        """The values, detached; who writes to them is noticed."""
-        return self.detach()
-
-    @data.setter
-    def data(self, values: Tensor) -> None:
-        raise self.refusal("data = ...")
 
 
 class KeepsWeight(nn.Module):

@@ -88,26 +88,30 @@ class AnalogLayer(KeepsWeight, AnalogModule):
         """
         sizes = {name: getattr(module, name) for name in cls.sizes}
         layer = cls(**sizes, bias=module.bias is not None, rpu_config=rpu_config)
-        weight, bias = cast(Tensor, module.weight), cast("Tensor | None", module.bias)
-        layer.set_weights(weight.detach(), None if bias is None else bias.detach())
-        for tile in layer.tiles:
-            tile.weight.requires_grad_(weight.requires_grad)
-        if layer.bias is not None and bias is not None:
-            layer.bias.requires_grad_(bias.requires_grad)
+        weight = cast(Tensor, module.weight)
+        layer.take(weight, cast("Tensor | None", module.bias))
         return layer.to(weight.device).train(module.training)
 
     def to_digital(self) -> nn.Module:
         """A layer of torch with the visible weights, on the same device."""
-        module, (weight, bias) = self.digital(), self.get_weights()
-        with torch.no_grad():
-            cast(Tensor, module.weight).copy_(weight)
-            if bias is not None:
-                cast(Tensor, module.bias).copy_(bias)
-        trained = self.tiles[0].weight.requires_grad
-        cast(Tensor, module.weight).requires_grad_(trained)
-        if bias is not None:
-            cast(Tensor, module.bias).requires_grad_(trained if self.bias is None else self.bias.requires_grad)
+        module = self.digital()
+        self.give(cast(Tensor, module.weight), cast("Tensor | None", module.bias))
         return module.to(self.tiles[0].weight.device).train(self.training)
+
+    def take(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Set what parameters of torch hold, and train what they train; see :meth:`set_weights`."""
+        self.set_weights(weight.detach(), None if bias is None else bias.detach())
+        self._train_tiles(weight.requires_grad)
+        if self.bias is not None and bias is not None:
+            self.bias.requires_grad_(bias.requires_grad)
+
+    @torch.no_grad()
+    def give(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Let parameters of torch hold what this layer holds, and be trained if it is."""
+        values, trained = self.get_weights(), self.tiles[0].weight.requires_grad
+        weight.copy_(values[0]).requires_grad_(trained)
+        if bias is not None and values[1] is not None:
+            bias.copy_(values[1]).requires_grad_(trained if self.bias is None else self.bias.requires_grad)
 
     def digital(self) -> nn.Module:
         """A new layer of torch of the same kind and sizes, with initial weights."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,23 +53,27 @@ class AnalogRecurrent(AnalogModule):
                 " layer after it, or exclude it from the conversion."
             )
         self.kind, self.mode, self.batch_first = type(like), like.mode, like.batch_first
-        sizes = {"num_layers": like.num_layers, "bidir": like.bidirectional, "dropout": like.dropout}
         self.bias, cell = like.bias, _CELLS[like.mode]
         self.input_size, self.hidden_size, self.num_layers = like.input_size, like.hidden_size, like.num_layers
         self.bidirectional, self.dropout, self.proj_size = like.bidirectional, like.dropout, 0
-        self.rnn = AnalogRNN(cell, like.input_size, like.hidden_size, like.bias, rpu_config, **sizes)  # type: ignore[arg-type]
+        self.rnn = AnalogRNN(
+            cell,
+            like.input_size,
+            like.hidden_size,
+            like.bias,
+            rpu_config,
+            num_layers=like.num_layers,
+            bidir=like.bidirectional,
+            dropout=like.dropout,
+        )
 
     @classmethod
     def from_digital(cls, module: nn.Module, rpu_config: RPUConfig | None = None) -> Self:
         """A layer with the weights of one of torch, within the bounds of the cells, on the same device."""
         assert isinstance(module, nn.RNNBase)
         layer = cls(module, rpu_config)
-        for linear, (weight, bias) in layer._linears(module):
-            linear.set_weights(weight.detach(), None if bias is None else bias.detach())
-            for tile in linear.tiles:
-                tile.weight.requires_grad_(weight.requires_grad)
-            if linear.bias is not None and bias is not None:
-                linear.bias.requires_grad_(bias.requires_grad)
+        for linear, weight, bias in layer._linears(module):
+            linear.take(weight, bias)
         return layer.to(module.all_weights[0][0].device).train(module.training)
 
     def to_digital(self) -> nn.Module:
@@ -79,25 +83,15 @@ class AnalogRecurrent(AnalogModule):
         special = {"nonlinearity": "relu"} if self.mode == "RNN_RELU" else {}
         make: Any = self.kind
         module = make(rnn.input_size, rnn.hidden_size, rnn.num_layers, bias=self.bias, **sizes, **special)
-        with torch.no_grad():
-            for linear, given in self._linears(module):
-                found = linear.get_weights()
-                of_weight = linear.tiles[0].weight.requires_grad
-                of_bias = of_weight if linear.bias is None else linear.bias.requires_grad
-                for parameter, value, trained in zip(given, found, (of_weight, of_bias), strict=True):
-                    if parameter is not None and value is not None:
-                        parameter.copy_(value).requires_grad_(trained)
-        where = next(linear for linear, _ in self._linears(module)).tiles[0].weight.device
-        return module.to(where).train(self.training)
+        for linear, weight, bias in self._linears(module):
+            linear.give(weight, bias)
+        return module.to(next(self.analog_tiles()).weight.device).train(self.training)
 
-    def _linears(self, module: nn.RNNBase) -> list[tuple[AnalogLinear, tuple[Tensor, Tensor | None]]]:
+    def _linears(self, module: nn.RNNBase) -> Iterator[tuple[AnalogLinear, Tensor, Tensor | None]]:
         """The analog linear layers and the parameters of torch that are theirs, weight and bias."""
-        pairs: list[tuple[AnalogLinear, tuple[Tensor, Tensor | None]]] = []
         for cell, parameters in zip(self.rnn.cells(), module.all_weights, strict=True):
             weights, biases = parameters[:2], parameters[2:] if self.bias else (None, None)
-            for layer, weight, bias in zip((cell.weight_ih, cell.weight_hh), weights, biases, strict=True):
-                pairs.append((layer, (weight, bias)))
-        return pairs
+            yield from zip((cell.weight_ih, cell.weight_hh), weights, biases, strict=True)
 
     def forward(self, input: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
         """As the layer of torch does, with states ``[layers * directions, n, H]``.
