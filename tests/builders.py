@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,3 +46,14 @@ def perfect(config: RPUConfig) -> RPUConfig:
     config.forward = IOParameters(is_perfect=True)
     config.backward = IOParameters(is_perfect=True)
     return config
+
+
+def printed_by_new_process(module: str, folder: Path) -> tuple[list[str], str]:
+    """What ``resume_all(folder)`` of a test module prints in a process of its own: lines, and errors."""
+    command = f"import sys, pathlib, {module} as t; t.resume_all(pathlib.Path(sys.argv[1]))"
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    process = subprocess.run(
+        [sys.executable, "-c", command, str(folder)],
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return process.stdout.splitlines(), process.stderr

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from builders import RULES, rule
+from builders import RULES, printed_by_new_process, rule
 from ohmgrad import AnalogLinear
 from ohmgrad.configs import InferenceRPUConfig, RPUConfig, SoftBoundsDevice, WeightModifierParameter, WeightModifierType
 from ohmgrad.files import load_checkpoint, save_checkpoint
@@ -173,10 +170,5 @@ def test_a_new_process_goes_on_to_the_same_bits(tmp_path: Path) -> None:
         run = go(start(name), 0, 4)
         save_checkpoint(tmp_path / f"{name}.pt", model=run[0], optimizer=run[1])
         torch.save(end(run), tmp_path / f"{name}-end.pt")
-    command = "import sys, pathlib, test_matrix as t; t.resume_all(pathlib.Path(sys.argv[1]))"
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    process = subprocess.run(
-        [sys.executable, "-c", command, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert process.stdout.splitlines() == ["done"], process.stderr
+    printed, errors = printed_by_new_process("test_matrix", tmp_path)
+    assert printed == ["done"], errors

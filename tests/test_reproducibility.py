@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from builders import COMPOUNDS, CUT_ANYWHERE, RULES, rule
+from builders import COMPOUNDS, CUT_ANYWHERE, RULES, printed_by_new_process, rule
 from ohmgrad import AnalogLinear, AnalogSGD, AnalogTile
 from ohmgrad.configs import RPUConfig, SoftBoundsDevice
 from ohmgrad.engine import threads as sharing
@@ -138,13 +135,8 @@ def resume_all(folder: Path) -> None:
 
 
 def test_a_run_stopped_after_any_step_goes_on_in_a_new_process_as_if_it_had_not_been(interrupted: Path) -> None:
-    command = "import sys, pathlib, test_reproducibility as t; t.resume_all(pathlib.Path(sys.argv[1]))"
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    process = subprocess.run(
-        [sys.executable, "-c", command, str(interrupted)],
-        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert process.stdout.splitlines() == ["done"], process.stderr
+    printed, errors = printed_by_new_process("test_reproducibility", interrupted)
+    assert printed == ["done"], errors
 
 
 @BY_RULE

@@ -408,8 +408,7 @@ class AnalogTile(KeepsWeight, HostModule):
     @property
     def label(self) -> str:
         """What errors call this tile: its name in the model if the optimizer knows it, and its size."""
-        size = f"{self.in_size} inputs, {self.out_size} outputs"
-        return f"layer {self.name!r} ({size})" if self.name else f"analog layer ({size})"
+        return label_of(self.name, self.in_size, self.out_size)
 
     def extra_repr(self) -> str:
         """Size and device for ``print(model)``."""
@@ -582,6 +581,12 @@ class AnalogTile(KeepsWeight, HostModule):
         self._number = numbered(self)
         watch_optimizers()
         self._show(anew=True)
+
+
+def label_of(name: str, in_size: int, out_size: int) -> str:
+    """What errors call a tile: its name in the model, if it is known, and its size."""
+    size = f"{in_size} inputs, {out_size} outputs"
+    return f"layer {name!r} ({size})" if name else f"analog layer ({size})"
 
 
 def checked_config(config: RPUConfig | None) -> RPUConfig:

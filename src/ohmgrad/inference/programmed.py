@@ -13,6 +13,7 @@ from ohmgrad.engine.draws import Stream
 from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.mvm import mvm
 from ohmgrad.engine.noise import Numbers, next_numbers
+from ohmgrad.engine.peaks import all_finite
 from ohmgrad.engine.precision import cast_for_region, in_single_precision
 from ohmgrad.errors import TileError
 from ohmgrad.inference.cells import ProgrammedCells
@@ -21,7 +22,7 @@ from ohmgrad.parameters.enums import NoiseManagementType
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.parameters.memory_noise import NoiseModel
 from ohmgrad.product import scaled
-from ohmgrad.tile import AnalogTile
+from ohmgrad.tile import AnalogTile, label_of
 
 
 class ProgrammedTile(HostModule):
@@ -134,8 +135,7 @@ class ProgrammedTile(HostModule):
     @property
     def label(self) -> str:
         """What errors call this tile: its name in the model if an optimizer gave it one, and its size."""
-        size = f"{self.in_size} inputs, {self.out_size} outputs"
-        return f"layer {self.name!r} ({size})" if self.name else f"analog layer ({size})"
+        return label_of(self.name, self.in_size, self.out_size)
 
     def extra_repr(self) -> str:
         """Size and age for ``print(model)``."""
@@ -170,7 +170,7 @@ class ProgrammedTile(HostModule):
             )
         if x.device != where:
             raise TileError(f"{self.label}: the input is on {x.device}, the cells are on {where}. Move one of them.")
-        if x.is_cpu and not bool(x.isfinite().all()):
+        if x.is_cpu and not all_finite(x):
             raise TileError(f"{self.label}: the input is not finite in places. Look for its cause before this layer.")
         return x.detach().reshape(-1, self.in_size).float()
 

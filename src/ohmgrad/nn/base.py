@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ohmgrad.configs import RPUConfig
+from ohmgrad.engine.peaks import all_finite
 from ohmgrad.errors import ConfigError, TileError
 from ohmgrad.nn.loading import is_old, rename_old, unlike
 from ohmgrad.nn.matrix import TiledMatrix
@@ -201,7 +202,7 @@ class AnalogLayer(KeepsWeight, AnalogModule):
             value = None if given is None else torch.as_tensor(given, dtype=torch.float32)
             if value is not None and tuple(value.shape) != shape:
                 raise TileError(f"{type(self).__name__}: a {name} of shape {tuple(value.shape)} given, {shape} needed.")
-            if value is not None and not value.is_meta and not bool(value.isfinite().all()):
+            if value is not None and not value.is_meta and not all_finite(value):
                 raise TileError(f"{type(self).__name__}: the {name} is not finite in places. Look for its cause.")
             checked.append(value)
         assert checked[0] is not None
