@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ohmgrad.amounts import amount
 from ohmgrad.lab import pool
 from ohmgrad.lab.compare import Comparison, Row
 from ohmgrad.lab.recipes import RECIPES
-from ohmgrad.lab.training import Epoch, Job
 from ohmgrad.lab.tune import Search, Trial
 
 if TYPE_CHECKING:
@@ -17,11 +16,13 @@ if TYPE_CHECKING:
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
+SomeJob = TypeVar("SomeJob", bound=pool.Job)
+
 
 def follow(
-    jobs: Sequence[Job],
+    jobs: Sequence[SomeJob],
     workers: int,
-    keep: Callable[[Job, dict[str, Any]], None],
+    keep: Callable[[SomeJob, dict[str, Any]], None],
     console: Console,
     title: str,
     lines: bool,
@@ -45,26 +46,26 @@ def follow(
         return
     with Progress(*columns, console=console, speed_estimate_period=600, transient=True) as progress:
         every = progress.add_task(
-            f"[bold]{title}", total=sum(job.epochs for job in jobs), note=_runs(kept, kept + len(jobs))
+            f"[bold]{title}", total=sum(job.length for job in jobs), note=_runs(kept, kept + len(jobs))
         )
         bars: dict[int, Any] = {}
+        done: dict[int, int] = {}
         finished = 0
         for event in pool.run(jobs, workers):
-            job = jobs[event.index]
+            job, before = jobs[event.index], done.get(event.index, 0)
             if event.news is None:
-                bars[event.index] = progress.add_task(job.title, total=job.epochs, note="starting")
-            elif isinstance(event.news, Epoch):
-                note = f"epoch {event.news.number} of {job.epochs}, {100 * event.news.accuracy:.1f} %"
-                progress.update(bars[event.index], completed=event.news.number, note=note)
-                progress.advance(every)
-            else:
+                bars[event.index] = progress.add_task(job.title, total=job.length, note="starting")
+            elif isinstance(event.news, dict):
                 keep(job, event.news)
                 finished += 1
-                missing = job.epochs - (len(event.news["epochs"]) - 1)
-                progress.update(every, advance=missing, note=_runs(kept + finished, kept + len(jobs)))
+                progress.update(every, advance=job.length - before, note=_runs(kept + finished, kept + len(jobs)))
                 progress.remove_task(bars[event.index])
                 if lines or not console.is_terminal:
-                    console.print(f"{job.title:<36} {_outcome(event.news)}", highlight=False)
+                    console.print(f"{job.title:<36} {job.outcome(event.news)}", highlight=False)
+            else:
+                done[event.index] = event.news.done
+                progress.update(bars[event.index], completed=event.news.done, note=event.news.note)
+                progress.update(every, advance=event.news.done - before)
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
@@ -132,11 +133,6 @@ def untuned(comparison: Comparison) -> str | None:
     if not unlike:
         return None
     return f"the hyperparameters were tuned for {', '.join(unlike)}; `ohmgrad tune` finds those of this setting."
-
-
-def _outcome(record: dict[str, Any]) -> str:
-    text = f"{100 * record['epochs'][-1]['accuracy']:5.1f} %  {record['seconds']:6.1f} s"
-    return text + ("  diverged" if record["diverged"] else "")
 
 
 def _runs(finished: int, all_runs: int) -> str:

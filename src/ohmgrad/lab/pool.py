@@ -8,16 +8,45 @@ import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from ohmgrad.errors import OhmgradError
-from ohmgrad.lab.training import Epoch, Job, train
 
 
 class JobError(OhmgradError, RuntimeError):
     """A job could not be run to its end."""
+
+
+class Progress(Protocol):
+    """How far a job has come."""
+
+    @property
+    def done(self) -> int:
+        """Steps done, of the length of the job."""
+
+    @property
+    def note(self) -> str:
+        """A few words on how it goes."""
+
+
+class Job(Protocol):
+    """Work for one process, which fixes its record to the last bit."""
+
+    @property
+    def title(self) -> str:
+        """The job in words."""
+
+    @property
+    def length(self) -> int:
+        """Its steps."""
+
+    def run(self) -> Iterator[Progress | dict[str, Any]]:
+        """Do it: yields progress, and at last the record (JSON values)."""
+
+    def outcome(self, record: dict[str, Any]) -> str:
+        """A record in a line."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +54,8 @@ class Event:
     """Something that happened to the job with index ``index``."""
 
     index: int
-    news: Epoch | dict[str, Any] | None
-    """None: it started; an epoch; or the record of a finished job."""
+    news: Progress | dict[str, Any] | None
+    """None: it started; its progress; or the record of a finished job."""
 
 
 def run(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
@@ -49,7 +78,7 @@ def _here(jobs: Sequence[Job]) -> Iterator[Event]:
     try:
         for index, job in enumerate(jobs):
             yield Event(index, None)
-            for news in train(job):
+            for news in job.run():
                 yield Event(index, news)
     finally:
         torch.set_num_threads(threads)
@@ -102,7 +131,7 @@ def _work(todo: Any, events: Any) -> None:
         index, job = item
         events.put(Event(index, None))
         try:
-            for news in train(job):
+            for news in job.run():
                 events.put(Event(index, news))
         except OhmgradError as error:
             events.put(f"{job.title}: {error}")

@@ -47,6 +47,20 @@ class Job:
         """The run in words."""
         return self.label or f"{RECIPES[self.algorithm].title}, seed {self.seed}"
 
+    @property
+    def length(self) -> int:
+        """See :class:`ohmgrad.lab.pool.Job`."""
+        return self.epochs
+
+    def run(self) -> Iterator[Epoch | dict[str, Any]]:
+        """See :func:`train`."""
+        return train(self)
+
+    def outcome(self, record: dict[str, Any]) -> str:
+        """See :class:`ohmgrad.lab.pool.Job`."""
+        text = f"{100 * record['epochs'][-1]['accuracy']:5.1f} %  {record['seconds']:6.1f} s"
+        return text + ("  diverged" if record["diverged"] else "")
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -63,6 +77,16 @@ class Epoch:
     """Pulses that the fast arrays received so far."""
     pulses_c: int
     """Pulses that the slow arrays, or the only ones, received so far."""
+
+    @property
+    def done(self) -> int:
+        """See :class:`ohmgrad.lab.pool.Progress`."""
+        return self.number
+
+    @property
+    def note(self) -> str:
+        """See :class:`ohmgrad.lab.pool.Progress`."""
+        return f"epoch {self.number}, {100 * self.accuracy:.1f} %"
 
 
 def network(task: tasks.Task, samples: tasks.Samples, config: Any) -> nn.Sequential:
