@@ -1,4 +1,4 @@
-"""The command line: ``ohmgrad compare``, ``ohmgrad tune`` and ``ohmgrad devices``."""
+"""The command line: ``ohmgrad compare``, ``tune``, ``reproduce`` and ``devices``."""
 
 from __future__ import annotations
 
@@ -170,6 +170,57 @@ def tune(
         raise typer.Exit(130) from None
     show.show_search(search, console)
     console.print(f"all trials: {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def reproduce(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which result; without a name, all are listed.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="A small version that ends in a minute.")] = False,
+    workers: Workers = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results, one below it for each name.")] = Path(
+        "ohmgrad-reproduce"
+    ),
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compute a published result again, and show it beside the numbers of the paper."""
+    from rich.console import Console
+
+    from ohmgrad.lab.plots import draw_reproduction
+    from ohmgrad.lab.studies import console as show_study
+    from ohmgrad.lab.studies import find_study
+    from ohmgrad.lab.studies.reproduction import Reproduction
+
+    console = Console()
+    if not name:
+        show_study.show_studies(console)
+        return
+    _require_one(resume, overwrite)
+    study = find_study(name)
+    folder = out / (f"{study.name}-quick" if quick else study.name)
+    reproduction = Reproduction.start(study, quick, folder, resume, overwrite)
+    trials, processes = reproduction.remaining(), workers or _cores()
+    show_study.introduce(study, console)
+    if not quick and trials:
+        minutes = study.core_minutes * len(trials) / len(reproduction.trials) / processes
+        console.print(f"This takes about {max(1, round(minutes))} minutes on {processes} cores.", highlight=False)
+    kept = len(reproduction.trials) - len(trials)
+    try:
+        show.follow(trials, processes, reproduction.save, console, study.name, lines=False, kept=kept)
+    except KeyboardInterrupt:
+        again = shlex.join(["ohmgrad", *(word for word in context.obj if word not in GO_ON), "--resume"])
+        kept = len(reproduction.trials) - len(reproduction.remaining())
+        console.print(
+            f"Stopped. {kept} of {len(reproduction.trials)} trials are kept in {folder}. Go on with: {again}",
+            soft_wrap=True,
+        )
+        raise typer.Exit(130) from None
+    show_study.show_reproduction(reproduction, console)
+    with console.status("drawing"):
+        picture = draw_reproduction(reproduction)
+    console.print(f"picture: {picture}", highlight=False, soft_wrap=True)
+    console.print(f"numbers: {reproduction.write_results()}", highlight=False, soft_wrap=True)
 
 
 @devices_app.callback(invoke_without_command=True)

@@ -7,12 +7,14 @@ from ohmgrad.lab.cells import CELLS, make_cell
 from ohmgrad.lab.compare import Comparison
 from ohmgrad.lab.plots.arrays import draw_arrays
 from ohmgrad.lab.plots.curves import draw_curves
+from ohmgrad.lab.plots.panels import draw_panels
 from ohmgrad.lab.plots.response import draw_portrait, draw_response
 from ohmgrad.lab.portrait import portray
 from ohmgrad.lab.response import measure_response
 from ohmgrad.lab.storage import write_json
+from ohmgrad.lab.studies.reproduction import Reproduction
 
-__all__ = ["draw_arrays", "draw_comparison", "draw_curves", "draw_device", "draw_response"]
+__all__ = ["draw_arrays", "draw_comparison", "draw_curves", "draw_device", "draw_reproduction", "draw_response"]
 
 CELLS_MEASURED = 400
 """Cells whose response is measured."""
@@ -52,4 +54,13 @@ def draw_device(entry: Entry, cells: int, folder: Path) -> Path:
     ]
     title = f"{entry.name}: response of the cells to pulses"
     draw_portrait(portray(device, cells), title, "; ".join(filter(None, facts)), device.weight_granularity, path)
+    return path
+
+
+def draw_reproduction(reproduction: Reproduction) -> Path:
+    """Draw what a reproduction found beside the numbers of the paper; gives the picture."""
+    study, results, path = reproduction.study, reproduction.results(), reproduction.folder / "figure.png"
+    seeds = len({record["seed"] for record in results.records})
+    subtitle = f"{study.paper}; mean, lowest and highest of {seeds} seed{'s' if seeds > 1 else ''}"
+    draw_panels(study.panels(results), study.title, subtitle, path)
     return path

@@ -1,0 +1,26 @@
+"""Published results that can be computed again without any download; see :class:`~ohmgrad.lab.studies.study.Study`."""
+
+from __future__ import annotations
+
+import difflib
+
+from ohmgrad.errors import ConfigError
+from ohmgrad.lab.studies.rasch_2024 import WeightProgramming
+from ohmgrad.lab.studies.study import Study
+
+_STUDIES: tuple[Study, ...] = (WeightProgramming(),)
+
+STUDIES: dict[str, Study] = {study.name: study for study in _STUDIES}
+"""Every study by its name."""
+
+
+def find_study(name: str) -> Study:
+    """The study of a name.
+
+    :raises ConfigError: if there is none.
+    """
+    if name in STUDIES:
+        return STUDIES[name]
+    close = difflib.get_close_matches(name, STUDIES, n=1, cutoff=0.4)
+    hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(STUDIES)}."
+    raise ConfigError(f"There is no study {name!r}. {hint} `ohmgrad reproduce` lists all.")

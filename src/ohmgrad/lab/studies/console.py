@@ -1,0 +1,74 @@
+"""What a reproduction shows in a terminal: the list of studies, its tables beside the paper, and its claims."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ohmgrad.lab.studies import STUDIES
+from ohmgrad.lab.studies.reproduction import Reproduction, verdict
+from ohmgrad.lab.studies.study import Line, Panel, Study
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def show_studies(console: Console) -> None:
+    """List what can be reproduced."""
+    for study in STUDIES.values():
+        console.print(f"[bold]{study.name}[/bold]  {study.title}", highlight=False)
+        console.print(f"    {study.paper}; {study.core_minutes:.0f} minutes on one core", style="dim", highlight=False)
+    console.print("`ohmgrad reproduce NAME` computes one, with --quick a small version within a minute.", style="dim")
+
+
+def introduce(study: Study, console: Console) -> None:
+    """Print what is about to be computed."""
+    console.print(f"[bold]{study.title}[/bold]", highlight=False)
+    console.print(study.paper, highlight=False)
+    console.print(study.setting, style="dim", highlight=False)
+
+
+def show_reproduction(reproduction: Reproduction, console: Console) -> None:
+    """Print the tables of a reproduction and its claims."""
+    study, results = reproduction.study, reproduction.results()
+    for panel in study.panels(results):
+        if panel.markers:
+            _show_panel(panel, console)
+    claims = study.claims(results)
+    for claim in claims:
+        mark = "[green]yes[/green]" if claim.holds else "[red]no[/red] "
+        console.print(f"{mark}  {claim.text}:\n     [dim]{claim.measured}[/dim]", highlight=False)
+    console.print(f"[bold]{verdict(claims)}[/bold]", highlight=False)
+    if reproduction.quick:
+        console.print("This was the small version; leave out --quick for the setting of the claims.", style="dim")
+    elif study.differences:
+        console.print(study.differences, style="dim", highlight=False)
+
+
+def _show_panel(panel: Panel, console: Console) -> None:
+    places = sorted({x for line in panel.lines for x in line.x})
+    table = _table(f"{panel.y_label}, {panel.title}" if panel.title else panel.y_label)
+    table.add_column(panel.x_label, no_wrap=False, max_width=28)
+    for x in places:
+        table.add_column(f"{x:g}", justify="right")
+    beside = any(value is not None for line in panel.lines for value in line.published)
+    for line in panel.lines:
+        table.add_row(line.title, *(_cell(line, x) for x in places))
+        if beside:
+            table.add_row("  the paper", *(_cell(line, x, published=True) for x in places), style="dim")
+    console.print(table)
+
+
+def _cell(line: Line, x: float, published: bool = False) -> str:
+    if x not in line.x:
+        return ""
+    k = list(line.x).index(x)
+    value = (line.published[k] if k < len(line.published) else None) if published else line.y[k]
+    return "" if value is None else f"{value:.3g}"
+
+
+def _table(title: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -1,0 +1,89 @@
+"""A study in a folder: one JSON file for every finished trial, so it can stop and go on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ohmgrad.errors import ConfigError
+from ohmgrad.lab.storage import read_json, versions, write_json
+from ohmgrad.lab.studies.study import Claim, Results, Study, Trial
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A study, how it is run, and the folder of the results."""
+
+    study: Study
+    quick: bool
+    folder: Path
+
+    @classmethod
+    def start(cls, study: Study, quick: bool, folder: Path, resume: bool, overwrite: bool) -> Reproduction:
+        """Begin, or go on with what the folder holds.
+
+        :raises ConfigError: the folder holds another reproduction, or one and neither ``resume`` nor ``overwrite`` is
+            set, or nothing to go on with.
+        """
+        here, content = folder / "setting.json", {"study": study.name, "quick": quick}
+        if resume and not here.exists():
+            raise ConfigError(f"{folder} holds no reproduction to go on with. Leave out --resume, or name its folder.")
+        if here.exists() and not overwrite:
+            if not resume:
+                raise ConfigError(
+                    f"{folder} holds an earlier reproduction: go on with it (--resume), replace it (--overwrite) or "
+                    "choose another folder (--out)."
+                )
+            if (found := read_json(here)) != content:
+                raise ConfigError(f"{folder} holds {found}, not {content}. Choose another folder (--out).")
+        if not resume:
+            for path in [*(folder / "trials").glob("*.json"), *folder.glob("*.png"), folder / "results.json"]:
+                path.unlink(missing_ok=True)
+        write_json(here, content)
+        return cls(study, quick, folder)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every trial, seed by seed, so that an early stop leaves all places with equally many."""
+        return sorted(self.study.trials(self.quick), key=lambda trial: trial.seed)
+
+    def path(self, trial: Trial) -> Path:
+        """Where the record of a trial is kept."""
+        return self.folder / "trials" / trial.file_name
+
+    def remaining(self) -> list[Trial]:
+        """Trials without a record."""
+        return [trial for trial in self.trials if not self.path(trial).exists()]
+
+    def save(self, trial: Trial, record: dict[str, Any]) -> None:
+        """Keep the record of a finished trial."""
+        write_json(self.path(trial), record)
+
+    def results(self) -> Results:
+        """What is finished."""
+        return Results(self.study, [read_json(self.path(t)) for t in self.trials if self.path(t).exists()])
+
+    def write_results(self) -> Path:
+        """Write ``results.json``: the panels with the paper's numbers, the claims and what they were computed with."""
+        results, path = self.results(), self.folder / "results.json"
+        content = {
+            "study": self.study.name,
+            "quick": self.quick,
+            "seeds": len({record["seed"] for record in results.records}),
+            "trials": len(results.records),
+            "seconds": round(sum(record["seconds"] for record in results.records), 1),
+            "panels": [asdict(panel) for panel in self.study.panels(results)],
+            "claims": [asdict(claim) for claim in self.study.claims(results)],
+            "versions": versions(),
+        }
+        write_json(path, content)
+        return path
+
+
+def verdict(claims: list[Claim]) -> str:
+    """What the claims come to, in a line."""
+    held = sum(claim.holds for claim in claims)
+    if held == len(claims):
+        return f"reproduced: {held} of {len(claims)} claims hold"
+    return f"not reproduced in full: {held} of {len(claims)} claims hold"
