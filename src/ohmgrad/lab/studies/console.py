@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ohmgrad.lab.studies import STUDIES
+from ohmgrad.lab import studies
 from ohmgrad.lab.studies.reproduction import Reproduction, verdict
 from ohmgrad.lab.studies.study import Line, Panel, Study
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def show_studies(console: Console) -> None:
     """List what can be reproduced."""
-    for study in STUDIES.values():
+    for study in studies.STUDIES.values():
         console.print(f"[bold]{study.name}[/bold]  {study.title}", highlight=False)
         console.print(f"    {study.paper}; {study.core_minutes:.0f} minutes on one core", style="dim", highlight=False)
     console.print("`ohmgrad reproduce NAME` computes one, with --quick a small version within a minute.", style="dim")
