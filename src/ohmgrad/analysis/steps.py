@@ -90,6 +90,25 @@ class SampledCells:
         return self.step(weights, True) + self.step(weights, False)
 
 
+def mean_parameters(device: PulsedDevice) -> dict[str, Tensor]:
+    """The parameters of a cell that all have their mean, by name, each [1]."""
+    return {name: value.reshape(-1) for name, value in device.sample(_Mean()).items()}
+
+
+class _Mean:
+    """The sampler of one cell whose parameters all have their mean."""
+
+    has_bias = False
+
+    def normal(self, purpose: int) -> Tensor:
+        """No deviation."""
+        return torch.zeros(1, 1)
+
+    def uniform(self, purpose: int) -> Tensor:
+        """The number at which nothing rare happens."""
+        return torch.ones(1, 1)
+
+
 def _normal_quantiles() -> Tensor:
     """Standard normal numbers that stand for many pulses: equally probable, mean 0 and variance 1."""
     values = torch.special.ndtri((torch.arange(PULSES, dtype=torch.float64) + 0.5) / PULSES)
