@@ -21,8 +21,10 @@ from ohmgrad.configs import (
     PiecewiseStepDevice,
     PowerResponseDevice,
     PowStepDevice,
+    PowStepReferenceDevice,
     PulsedDevice,
     SoftBoundsDevice,
+    SoftBoundsPmaxDevice,
     SoftBoundsReferenceDevice,
 )
 from ohmgrad.errors import ConfigError
@@ -45,6 +47,11 @@ SIMULATED: dict[str, tuple[PulsedDevice, PulsedDevice | None]] = {
         None,
     ),
     "power step": (steady(PowStepDevice, dw_min=0.1, pow_gamma=1.5, dw_min_std=0.1, **RANGE), None),
+    "power step with a reference": (steady(PowStepReferenceDevice, dw_min=0.1, dw_min_std=0.1, **RANGE), None),
+    "measured curve": (
+        SoftBoundsPmaxDevice(p_max=40, alpha=0.05, dw_min_dtod=0.0, up_down_dtod=0.0, w_max_dtod=0.0, w_min_dtod=0.0),
+        SoftBoundsPmaxDevice(p_max=40, alpha=0.02, range_min=-0.8, range_max=0.9),
+    ),
     "piecewise": (
         steady(
             PiecewiseStepDevice, dw_min=0.05, piecewise_up=[1.5, 1.0, 0.3], piecewise_down=[0.2, 1.0, 1.2],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -122,6 +124,15 @@ def test_pulses_for_an_accuracy_grow_as_one_over_the_step() -> None:
     assert needed[0] == pytest.approx(3.0 / 0.02, rel=0.1)  # - ln 0.05 = 3.0
     assert needed[1] == pytest.approx(2 * needed[0], rel=0.1)
     assert needed[2] == pytest.approx(4 * needed[0], rel=0.1)
+
+
+def test_a_picture_shows_estimates_and_what_is_read_at_the_symmetric_points(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    found = zero_shift(AnalogTile(10, 10, config_of(REFERENCED["reference"])), pulses=100)
+    pixels = imread(found.plot(tmp_path / "found.png"))[..., :3]
+    for half in np.array_split(pixels[pixels.shape[0] // 3 :], 2, axis=1):
+        assert ((half.max(-1) - half.min(-1)) > 0.2).sum() > 100
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -40,6 +41,13 @@ class ZeroShift:
     def error(self) -> Tensor:
         """The estimate minus the exact points; NaN where there is none."""
         return self.estimate - self.exact
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw estimates beside the exact points, and what is read there before and after, as PNG; gives the path."""
+        from ohmgrad.analysis.plots.zero_shift import draw_zero_shift
+
+        draw_zero_shift(self, Path(path))
+        return Path(path)
 
 
 @torch.no_grad()

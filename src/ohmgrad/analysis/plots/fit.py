@@ -81,7 +81,8 @@ def _draw_steps(axes: Any, fit: DeviceFit) -> None:
     )
     mean = fit.candidates.cell(fit.values, dw_min_std=fit.dw_min_std[0])
     low, high = max(float(before.min()), float(mean.lower)), min(float(before.max()), float(mean.upper))
-    weights = torch.linspace(low, high, WEIGHTS, dtype=torch.float64)
+    inside = 0.02 * (high - low)  # errors of the bounds would show as kinks there
+    weights = torch.linspace(low + inside, high - inside, WEIGHTS, dtype=torch.float64)
     names = list(fit.values)
     errors = np.array([fit.errors[name] for name in names])
     correlations = np.eye(len(names))
