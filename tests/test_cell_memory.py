@@ -29,6 +29,7 @@ from ohmgrad.configs import (
 )
 from ohmgrad.engine.trains import SLOTS
 from ohmgrad.errors import ConfigError, TileError
+from ohmgrad.presets import ALGORITHMS
 from ohmgrad.testing import DeviceTestCase
 from ohmgrad.testing.common import (
     a_batch,
@@ -363,11 +364,11 @@ def test_the_page_on_memory_says_what_the_cells_of_every_device_take() -> None:
 
 
 def test_the_page_on_memory_says_what_every_rule_takes() -> None:
-    names = {"SGD": "sgd", "TTv1": "ttv1", "TTv2": "ttv2", "TTv3": "ttv3", "TTv4": "ttv4", "mixed precision": "mp"}
+    names = {"SGD": "sgd", "mixed precision": "mp"} | {ALGORITHMS[name].title: name for name in COMPOUNDS}
     table = rows("rule")
     assert {names[name] for name, *_ in table} == set(RULES)
     for name, weights, counters, state, visible, parameters, *totals in table:
-        config = rule(names[name], SoftBoundsDevice())
+        config = rule(names[name], SoftBoundsDevice(), **({"gamma": 0.0} if names[name] in COMPOUNDS else {}))
         kinds = {"weights": weights, "counters": counters, "rule": state, "parameters": parameters}
         assert {kind: bytes_of(config, kind) for kind in kinds} == kinds, name
         assert totals == [bytes_of(with_runtime(config, **way), "total") for way in WAYS], name

@@ -14,6 +14,8 @@ from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
 from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
+from ohmgrad.algorithms.residual import ResidualTransferCompound
+from ohmgrad.algorithms.rider import ERiderTransferCompound, RiderTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.cells.base import Cell, UnitCell
 from ohmgrad.cells.one_sided import OneSidedUnitCell
@@ -248,6 +250,7 @@ __all__ = [
     "DigitalRankUpdateRPUConfig",
     "DriftParameter",
     "DynamicTransferCompound",
+    "ERiderTransferCompound",
     "FloatingPointRPUConfig",
     "GlobalDriftCompensation",
     "IOParameters",
@@ -264,6 +267,8 @@ __all__ = [
     "PulsedDevice",
     "RPUConfig",
     "ReferenceUnitCell",
+    "ResidualTransferCompound",
+    "RiderTransferCompound",
     "RuntimeParameter",
     "SimpleDriftParameter",
     "SingleRPUConfig",

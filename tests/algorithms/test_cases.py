@@ -13,8 +13,11 @@ from ohmgrad.configs import (
     BufferedTransferCompound,
     ChoppedTransferCompound,
     DynamicTransferCompound,
+    ERiderTransferCompound,
     IOParameters,
     PulsedDevice,
+    ResidualTransferCompound,
+    RiderTransferCompound,
     RPUConfig,
     SingleRPUConfig,
     TransferCompound,
@@ -50,7 +53,7 @@ class Compound(RuleTestCase):
             unit_cell_devices=[device, device], gamma=self.gamma, transfer_every=2.0, units_in_mbatch=False,
             transfer_forward=io, **self.fields,
         )  # fmt: skip
-        if self.kind is TransferCompound:
+        if not issubclass(self.kind, BufferedTransferCompound):
             rule.transfer_update = update
         return UnitCellRPUConfig(device=rule, forward=io, backward=io, update=update)
 
@@ -63,7 +66,7 @@ class Compound(RuleTestCase):
             self.a -= self.fast_rate() * self.signs() * torch.outer(d[n], x[n])
             if n % 2 == 1:
                 self.transfer((n // 2) % inputs)
-            seen.append(self.gamma * self.signs() * self.a + self.c)
+            seen.append(self.gamma * self.signs() * (self.a - self.reference()) + self.c)
         return torch.stack(seen)
 
     def start(self) -> None:
@@ -74,6 +77,9 @@ class Compound(RuleTestCase):
 
     def signs(self) -> Tensor:
         return torch.ones_like(self.a)
+
+    def reference(self) -> Tensor:
+        return torch.zeros_like(self.a)
 
     def transfer(self, s: int) -> None:
         raise NotImplementedError
@@ -89,7 +95,8 @@ class Compound(RuleTestCase):
         if "in_chopper" in state:
             c_in, c_out = (1 - 2 * state[name].float() for name in ("in_chopper", "out_chopper"))
             signs = c_out[:, None] * c_in[None, :]
-        return self.gamma * signs * hidden["hidden_weights_0"] + hidden["hidden_weights_1"]
+        fast = hidden["hidden_weights_0"] - hidden.get("programmed_reference", hidden.get("reference", 0.0))
+        return self.gamma * signs * fast + hidden["hidden_weights_1"]
 
 
 class TestTTv1(Compound):
@@ -137,6 +144,7 @@ class TestTTv4(TestTTv3):
     kind = DynamicTransferCompound
     fields: ClassVar[dict[str, Any]] = {"fast_lr": 0.1, "in_chop_prob": 0.5, "tail_weightening": 1.0}
     vectors = 80
+    phase = 2
 
     def start(self) -> None:
         super().start()
@@ -148,12 +156,123 @@ class TestTTv4(TestTTv3):
         if self.flipped[s]:
             self.past[:, s] = self.mean[:, s]
         self.h[:, s] += LR * self.gamma / G * self.chopper[s] * (z - self.past[:, s])
-        self.fire(s, 1.0, 0.0, writes=self.sweeps > 2)
+        self.fire(s, 1.0, 0.0, writes=self.sweeps > self.phase)
         self.mean[:, s] = 0.5 * self.mean[:, s] + 0.5 * z
-        self.flipped[s] = self.sweeps % 2 == 1  # the last sweep of a phase of two
+        self.flipped[s] = self.sweeps % self.phase == self.phase - 1  # the last sweep of a phase
         if self.flipped[s]:
             self.chopper[s] *= -1
         self.sweeps += s == self.a.shape[1] - 1
+
+
+class TestTTv4WithANoiseGate(TestTTv4):
+    fields: ClassVar[dict[str, Any]] = {
+        "fast_lr": 0.1, "in_chop_prob": 0.25, "tail_weightening": 2.0, "noise_gate": 1.0,
+    }  # fmt: skip
+    phase = 4
+
+    def start(self) -> None:
+        super().start()
+        self.spread = torch.zeros_like(self.a)
+
+    def transfer(self, s: int) -> None:
+        z, c, h = self.a[:, s], self.c[:, s].clone(), self.h[:, s].clone()
+        self.spread[:, s] = 0.5 * self.spread[:, s] + 0.5 * (z - self.mean[:, s]) ** 2
+        super().transfer(s)
+        closed = (self.mean[:, s] - self.past[:, s]).abs() <= 1.0 * (0.5 * self.spread[:, s]).sqrt()
+        self.c[:, s] = torch.where(closed, c, self.c[:, s])
+        self.h[:, s] = torch.where(closed, h, self.h[:, s])
+
+
+class TestRLv2(Compound):
+    kind = ResidualTransferCompound
+    taken = 1.0
+    fields: ClassVar[dict[str, Any]] = {"transfer_lr": 0.05, "leak": 0.1}
+
+    def transfer(self, s: int) -> None:
+        self.h[:, s] = 0.9 * self.h[:, s] + 0.05 * self.a[:, s]
+        full = (self.h[:, s].abs() >= G).double() * self.h[:, s].sign()
+        self.c[:, s] += G * full
+        self.h[:, s] -= self.taken * G * full
+
+
+class TestRIDER(Compound):
+    kind = RiderTransferCompound
+    fields: ClassVar[dict[str, Any]] = {"transfer_lr": 0.1, "eta": 0.04}
+
+    def start(self) -> None:
+        self.q = torch.zeros_like(self.a)
+
+    def reference(self) -> Tensor:
+        return self.q
+
+    def transfer(self, s: int) -> None:
+        self.c[:, s] += 0.1 * (self.a[:, s] - self.q[:, s])
+        self.q[:, s] = 0.96 * self.q[:, s] + 0.04 * self.a[:, s]
+
+
+class TestERIDER(TestRIDER):
+    """Every slice flips in every second sweep."""
+
+    kind = ERiderTransferCompound
+    fields: ClassVar[dict[str, Any]] = {
+        "transfer_lr": 0.1, "eta": 0.04, "in_chop_prob": 0.5, "in_chop_random": False,
+    }  # fmt: skip
+
+    def start(self) -> None:
+        super().start()
+        self.programmed, self.sweeps = torch.zeros_like(self.a), 0
+        self.chopper = torch.ones(self.a.shape[1], dtype=torch.float64)
+
+    def signs(self) -> Tensor:
+        return self.chopper.expand_as(self.a)
+
+    def reference(self) -> Tensor:
+        return self.programmed
+
+    def transfer(self, s: int) -> None:
+        self.c[:, s] += 0.1 * self.chopper[s] * (self.a[:, s] - self.programmed[:, s])
+        self.q[:, s] = 0.96 * self.q[:, s] + 0.04 * self.a[:, s]
+        if self.sweeps % 2 == 1:
+            self.chopper[s] *= -1
+            self.programmed[:, s] = self.q[:, s]
+        self.sweeps += s == self.a.shape[1] - 1
+
+    def test_it_learns(self) -> None:
+        """In phases that are long enough to learn in."""
+        super(TestERIDER, SeldomChopped()).test_it_learns()
+
+
+class SeldomChopped(TestERIDER):
+    fields: ClassVar[dict[str, Any]] = {"transfer_lr": 0.02, "in_chop_prob": 0.05}
+
+
+# Variants, of which only the recursion is new.
+
+
+class RLv2OfItsAuthors(TestRLv2):
+    """What was written stays in the buffer."""
+
+    fields: ClassVar[dict[str, Any]] = {**TestRLv2.fields, "momentum": 1.0}
+    taken = 0.0
+
+
+class ByRows(TestERIDER):
+    """Rows are read: the transpose of what is done by columns."""
+
+    fields: ClassVar[dict[str, Any]] = {**TestERIDER.fields, "transfer_columns": False}
+
+    def expected_weights(self, x: Tensor, d: Tensor) -> Tensor:
+        return super().expected_weights(d, x).transpose(1, 2)
+
+    def expected_visible(self, hidden: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor:
+        turned = {"in_chopper": state["out_chopper"], "out_chopper": state["in_chopper"]}
+        return super().expected_visible(hidden, turned)
+
+
+@pytest.mark.parametrize("variant", [RLv2OfItsAuthors, ByRows])
+def test_a_variant_follows_its_recursion_and_shows_it(variant: type[Compound]) -> None:
+    variant().test_weights_follow_the_recursion_worked_by_hand()
+    variant().test_the_visible_weight_is_right_after_every_event()
 
 
 # A case finds what is wrong.

@@ -14,10 +14,12 @@ import torch
 from ohmgrad import AnalogLinear, AnalogSGD, presets
 from ohmgrad.configs import (
     BoundManagementType,
+    BufferedTransferCompound,
     ChoppedTransferCompound,
     ConstantStepDevice,
     DigitalRankUpdateRPUConfig,
     DynamicTransferCompound,
+    ERiderTransferCompound,
     ExpStepDevice,
     InferenceRPUConfig,
     InputRangeParameter,
@@ -27,6 +29,8 @@ from ohmgrad.configs import (
     MixedPrecisionCompound,
     NoiseManagementType,
     OneSidedUnitCell,
+    ResidualTransferCompound,
+    RiderTransferCompound,
     SingleRPUConfig,
     SoftBoundsDevice,
     SoftBoundsReferenceDevice,
@@ -267,6 +271,8 @@ NAMES = {
     "sgd": None, "tt": TransferCompound, "tiki-taka": TransferCompound, "TTv1": TransferCompound,
     "ttv2": ChoppedTransferCompound, "ttv3": ChoppedTransferCompound, "c-ttv2": ChoppedTransferCompound,
     "chopped-ttv2": ChoppedTransferCompound, "agad": DynamicTransferCompound, "ttv4": DynamicTransferCompound,
+    "rlv2": ResidualTransferCompound, "residual-v2": ResidualTransferCompound, "rider": RiderTransferCompound,
+    "e-rider": ERiderTransferCompound, "erider": ERiderTransferCompound,
     "mp": MixedPrecisionCompound, "mixed-precision": MixedPrecisionCompound,
 }  # fmt: skip
 
@@ -279,7 +285,7 @@ def test_build_config_knows_every_name_of_a_rule(name: str) -> None:
         assert config.device == SoftBoundsDevice()
     else:
         assert type(config.device) is kind
-    assert config.update.desired_bl == (5 if kind in (ChoppedTransferCompound, DynamicTransferCompound) else 31)
+    assert config.update.desired_bl == (5 if kind and issubclass(kind, BufferedTransferCompound) else 31)
     AnalogTile(2, 3, config).update(torch.ones(2, 3), torch.ones(2, 2))
 
 
@@ -335,7 +341,7 @@ def test_build_config_copies_what_it_is_given() -> None:
     assert config.device.transfer_update.desired_bl == 7
 
 
-@pytest.mark.parametrize("name", ["ttv2", "ttv3", "ttv4"])
+@pytest.mark.parametrize("name", ["ttv2", "ttv3", "ttv4", "rlv2"])
 def test_transfers_of_buffered_rules_write_single_pulses_unless_told_otherwise(name: str) -> None:
     asked = UpdateParameters(desired_bl=7)
     config = build_config(name, SoftBoundsDevice, IOParameters, asked)

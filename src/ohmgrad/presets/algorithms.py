@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ohmgrad.algorithms.base import DigitalRankUpdateCell
+from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
 from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
+from ohmgrad.algorithms.residual import ResidualTransferCompound
+from ohmgrad.algorithms.rider import ERiderTransferCompound, RiderTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.cells.base import Cell
 from ohmgrad.cells.vector import VectorUnitCell
@@ -60,6 +63,9 @@ _ALGORITHMS = (
     Algorithm(
         "ttv4", "TTv4", ("agad",), DynamicTransferCompound, _SCALED, {"fast_lr": 0.1, "in_chop_prob": 0.1}, desired_bl=5
     ),
+    Algorithm("rlv2", "RLv2", ("residual-v2",), ResidualTransferCompound, desired_bl=5),
+    Algorithm("rider", "RIDER", (), RiderTransferCompound),
+    Algorithm("e-rider", "E-RIDER", ("erider",), ERiderTransferCompound, {}, {"in_chop_prob": 0.05}),
     Algorithm("mp", "mixed precision", ("mixed-precision",), MixedPrecisionCompound),
 )
 ALGORITHMS = {algorithm.name: algorithm for algorithm in _ALGORITHMS}
@@ -92,10 +98,11 @@ def build_config(
     """The configuration that trains a device by a learning rule.
 
     :param algorithm: ``"sgd"``, ``"ttv1"`` (``"tt"``, ``"tiki-taka"``), ``"ttv2"``, ``"ttv3"`` (``"c-ttv2"``,
-        ``"chopped-ttv2"``), ``"ttv4"`` (``"agad"``) or ``"mp"`` (``"mixed-precision"``).
+        ``"chopped-ttv2"``), ``"ttv4"`` (``"agad"``), ``"rlv2"`` (``"residual-v2"``), ``"rider"``, ``"e-rider"``
+        (``"erider"``) or ``"mp"`` (``"mixed-precision"``).
     :param device: a device or a cell, or what makes one, such as its class; yours is copied, once for each array.
     :param io_parameters: converters and noise, of the layer and of the reads of transfers (those without management).
-    :param up_parameters: pulses of the gradient, and of transfers in TTv1; by default those of the rule.
+    :param up_parameters: pulses of the gradient, and of transfers without a buffer; by default those of the rule.
     :param n_devices: with ``"sgd"``, so many devices share the weight, and a random one is pulsed.
     :param construction_seed: of the compound.
     :param fields: fields of the compound that shall differ from the definition of the rule.
@@ -128,7 +135,7 @@ def build_config(
     if issubclass(rule.rule, DigitalRankUpdateCell):
         return DigitalRankUpdateRPUConfig(device=rule.rule(device=_made(device, "device"), **given), **common)
     given.setdefault("transfer_forward", unmanaged(io))
-    if rule.rule is TransferCompound:
+    if not issubclass(rule.rule, BufferedTransferCompound):
         given.setdefault("transfer_update", up.model_copy(deep=True))
     compound: Any = rule.rule(unit_cell_devices=[_made(device, "device") for _ in range(2)], **given)
     return UnitCellRPUConfig(device=compound, **common)

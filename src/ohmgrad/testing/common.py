@@ -15,8 +15,11 @@ from torch import Tensor
 
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
+from ohmgrad.algorithms.chopping import ChopperParameters
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
 from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
+from ohmgrad.algorithms.residual import ResidualTransferCompound
+from ohmgrad.algorithms.rider import ERiderTransferCompound, RiderTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.configs import DigitalRankUpdateRPUConfig, PulsedDevice, RPUConfig, SingleRPUConfig, UnitCellRPUConfig
 from ohmgrad.tile import AnalogTile
@@ -56,6 +59,9 @@ COMPOUNDS: dict[str, type[TransferCompound]] = {
     "ttv2": BufferedTransferCompound,
     "ttv3": ChoppedTransferCompound,
     "ttv4": DynamicTransferCompound,
+    "rlv2": ResidualTransferCompound,
+    "rider": RiderTransferCompound,
+    "e-rider": ERiderTransferCompound,
 }
 """The compounds of the learning rules, by short name."""
 
@@ -75,7 +81,7 @@ def by_rule(name: str, device: PulsedDevice, **fields: Any) -> RPUConfig:
         return SingleRPUConfig(device=device)
     if name == "mp":
         return DigitalRankUpdateRPUConfig(device=MixedPrecisionCompound(device=device, **fields))
-    chopped = {"in_chop_prob": 0.4} if name in ("ttv3", "ttv4") else {}
+    chopped = {"in_chop_prob": 0.4} if issubclass(COMPOUNDS[name], ChopperParameters) else {}
     fields = {"units_in_mbatch": False, "transfer_every": 2.0, "fast_lr": 1.0, **chopped, **fields}
     return UnitCellRPUConfig(device=COMPOUNDS[name](unit_cell_devices=[device, device], **fields))
 
