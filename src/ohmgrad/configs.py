@@ -13,7 +13,9 @@ from ohmgrad.algorithms.base import Compound, DigitalRankUpdateCell
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
+from ohmgrad.algorithms.low_rank import LowRankTransferCompound
 from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
+from ohmgrad.algorithms.multi_tile import MultiTileTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.cells.base import Cell, UnitCell
 from ohmgrad.cells.one_sided import OneSidedUnitCell
@@ -253,8 +255,10 @@ __all__ = [
     "IOParameters",
     "InferenceRPUConfig",
     "InputRangeParameter",
+    "LowRankTransferCompound",
     "MappingParameter",
     "MixedPrecisionCompound",
+    "MultiTileTransferCompound",
     "NoiseManagementType",
     "NoiseModel",
     "OneSidedUnitCell",
