@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from algorithms.cells import cell, put
+from ohmgrad import AnalogLinear
 from ohmgrad.configs import (
     IOParameters,
     LowRankTransferCompound,
@@ -230,6 +231,12 @@ def test_hidden_parameters_of_another_rank_are_refused() -> None:
     tile, other = common.make_tile(config(), SIZE), common.make_tile(config(rank=3), SIZE)
     with pytest.raises(TileError, match=r"'max_bound_0' has shape \(3, 3\); this tile needs \(3, 2\)"):
         tile.set_hidden_parameters(other.get_hidden_parameters())
+
+
+def test_a_state_of_another_rank_names_the_layer_and_the_arrays() -> None:
+    two, three = (nn.Sequential(AnalogLinear(5, 3, rpu_config=config(rank=rank))) for rank in (2, 3))
+    with pytest.raises(RuntimeError, match="layer '0', tile 0 has 3 x 2 cells, that of the state 3 x 3"):
+        two.load_state_dict(three.state_dict())
 
 
 def test_implicit_cells_train_to_the_same_bits() -> None:
