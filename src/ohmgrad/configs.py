@@ -13,7 +13,9 @@ from ohmgrad.algorithms.base import Compound, DigitalRankUpdateCell
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
+from ohmgrad.algorithms.low_rank import LowRankTransferCompound
 from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
+from ohmgrad.algorithms.multi_tile import MultiTileTransferCompound
 from ohmgrad.algorithms.residual import ResidualTransferCompound
 from ohmgrad.algorithms.rider import ERiderTransferCompound, RiderTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
@@ -256,8 +258,10 @@ __all__ = [
     "IOParameters",
     "InferenceRPUConfig",
     "InputRangeParameter",
+    "LowRankTransferCompound",
     "MappingParameter",
     "MixedPrecisionCompound",
+    "MultiTileTransferCompound",
     "NoiseManagementType",
     "NoiseModel",
     "OneSidedUnitCell",

@@ -15,6 +15,8 @@ from ohmgrad.configs import (
     DynamicTransferCompound,
     ERiderTransferCompound,
     IOParameters,
+    LowRankTransferCompound,
+    MultiTileTransferCompound,
     PulsedDevice,
     ResidualTransferCompound,
     RiderTransferCompound,
@@ -275,6 +277,97 @@ def test_a_variant_follows_its_recursion_and_shows_it(variant: type[Compound]) -
     variant().test_the_visible_weight_is_right_after_every_event()
 
 
+class TestMultiTile(RuleTestCase):
+    """Three arrays; column by column A goes to B after every second vector, B to C after every fourth."""
+
+    def make_config(self, device: PulsedDevice, update: UpdateParameters, io: IOParameters) -> RPUConfig:
+        rule = MultiTileTransferCompound.of(
+            device, 3, gamma=0.5, transfer_every=2.0, period_growth=2.0, transfer_lr=0.01, transfer_lr_growth=1.2,
+            units_in_mbatch=False, transfer_forward=io, transfer_update=update, warm_start=self.warm_start,
+        )  # fmt: skip
+        return UnitCellRPUConfig(device=rule, forward=io, backward=io, update=update)
+
+    warm_start = False
+
+    def expected_weights(self, x: Tensor, d: Tensor) -> Tensor:
+        outputs, inputs = d.shape[1], x.shape[1]
+        w = [torch.zeros(outputs, inputs, dtype=torch.float64) for _ in range(3)]
+        seen = []
+        for n in range(1, len(x) + 1):
+            w[0] -= LR * torch.outer(d[n - 1], x[n - 1])
+            self.transfer(w, n, inputs)
+            seen.append(0.25 * w[0] + 0.5 * w[1] + w[2])
+        return torch.stack(seen)
+
+    def transfer(self, w: list[Tensor], n: int, inputs: int) -> None:
+        for k, period, rate in ((0, 2, 0.01), (1, 4, 0.012)):
+            if n % period == 0:
+                s = (n // period - 1) % inputs
+                w[k + 1][:, s] += rate * w[k][:, s]
+
+    def expected_visible(self, hidden: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor:
+        return 0.25 * hidden["hidden_weights_0"] + 0.5 * hidden["hidden_weights_1"] + hidden["hidden_weights_2"]
+
+
+class InItsWarmStart(TestMultiTile):
+    """In phase 0, A goes to C, and B is left alone."""
+
+    warm_start = True
+
+    def transfer(self, w: list[Tensor], n: int, inputs: int) -> None:
+        if n % 2 == 0:
+            s = (n // 2 - 1) % inputs
+            w[2][:, s] += 0.01 * w[0][:, s]
+
+
+def test_the_first_phase_of_a_warm_start_follows_the_recursion_worked_by_hand_and_learns() -> None:
+    InItsWarmStart().test_weights_follow_the_recursion_worked_by_hand()
+    InItsWarmStart().test_it_learns()
+
+
+class TestLowRank(RuleTestCase):
+    """A transfer after every tenth batch; where B begins anew is drawn, and read off the tile."""
+
+    batch_is_a_step = True
+    rank, alpha, transfer_lr, period = 2, 0.5, 0.3, 10
+
+    def make_config(self, device: PulsedDevice, update: UpdateParameters, io: IOParameters) -> RPUConfig:
+        rule = LowRankTransferCompound(
+            unit_cell_devices=[device] * 3, rank=self.rank, lora_alpha=self.alpha, transfer_lr=self.transfer_lr,
+            transfer_every=self.period, reinit_gain=1.0, transfer_forward=io, transfer_update=update,
+        )  # fmt: skip
+        return UnitCellRPUConfig(device=rule, forward=io, backward=io, update=update)
+
+    def expected_weights(self, x: Tensor, d: Tensor) -> Tensor:
+        beginnings = self.beginnings_of_b(x, d)
+        a, b, c = (
+            torch.zeros(d.shape[1], self.rank).double(),
+            beginnings[0],
+            torch.zeros(d.shape[1], x.shape[1]).double(),
+        )
+        seen = []
+        for n in range(len(x)):
+            u, v = b @ x[n], a.T @ d[n]
+            a, b = a - LR * self.alpha * torch.outer(d[n], u), b - LR * self.alpha * torch.outer(v, x[n])
+            if (n + 1) % self.period == 0:
+                c = c + self.transfer_lr * self.alpha * a @ b
+                a, b = torch.zeros_like(a), beginnings[(n + 1) // self.period]
+            seen.append(c + self.alpha * a @ b)
+        return torch.stack(seen)
+
+    def beginnings_of_b(self, x: Tensor, d: Tensor) -> list[Tensor]:
+        """B in the beginning and after every transfer."""
+        tile, found = self._certain(), []
+        for n in range(len(x) + 1):
+            if n % self.period == 0:
+                found.append(tile.get_hidden_parameters()["hidden_weights_1"].double())
+            tile.update(*(values[n : n + 1].float() for values in (x, d)))
+        return found
+
+    def expected_visible(self, hidden: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor:
+        return hidden["hidden_weights_2"] + self.alpha * hidden["hidden_weights_0"] @ hidden["hidden_weights_1"]
+
+
 # A case finds what is wrong.
 
 
@@ -307,3 +400,16 @@ def test_a_case_finds_a_rule_that_does_not_learn() -> None:
 
     with pytest.raises(AssertionError, match="of the error is left"):
         Still().test_it_learns()
+
+
+def test_a_case_finds_out_whether_a_batch_is_a_step() -> None:
+    class Whole(TestAnalogSGD):
+        batch_is_a_step = True
+
+    class Cut(TestLowRank):
+        batch_is_a_step = False
+
+    with pytest.raises(AssertionError, match="no difference where it is cut"):
+        Whole().test_a_batch_may_be_cut_anywhere()
+    with pytest.raises(AssertionError, match="cut at"):
+        Cut().test_a_batch_may_be_cut_anywhere()
