@@ -30,14 +30,18 @@ def introduce(study: Study, console: Console) -> None:
 
 def show_reproduction(reproduction: Reproduction, console: Console) -> None:
     """Print the tables of a reproduction and its claims."""
+    from rich.table import Table
+
     study, results = reproduction.study, reproduction.results()
     for panel in study.panels(results):
         if panel.markers:
             _show_panel(panel, console)
     claims = study.claims(results)
+    said = Table.grid(padding=(0, 2, 0, 0))
     for claim in claims:
-        mark = "[green]yes[/green]" if claim.holds else "[red]no[/red] "
-        console.print(f"{mark}  {claim.text}:\n     [dim]{claim.measured}[/dim]", highlight=False)
+        mark = "[green]yes[/green]" if claim.holds else "[red]no[/red]"
+        said.add_row(mark, f"{claim.text}:\n[dim]{claim.measured}[/dim]")
+    console.print(said)
     console.print(f"[bold]{verdict(claims)}[/bold]", highlight=False)
     if reproduction.quick:
         console.print("This was the small version; leave out --quick for the setting of the claims.", style="dim")
