@@ -62,7 +62,7 @@ class ShiftedSymmetryPoint(Study):
         "rl": "residual learning",
         "shifted": "the same, P zero-shifted",
     }
-    core_minutes = 4.0
+    core_minutes = 1.0
     differences = (
         "Ordering and decades agree. Without asymmetry analog SGD has no floor: its loss goes on falling, so its "
         "number is a moment of a transient. The floor of residual learning is some ten times lower than in the "
