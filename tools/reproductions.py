@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ohmgrad.amounts import counted
+
 MARK = re.compile(r"^<!-- study: (\S+) -->$", re.MULTILINE)
 DOCS = Path(__file__).parents[1] / "docs"
 NUMBERS, PICTURES = DOCS / "reproductions", DOCS / "images" / "reproductions"
@@ -31,8 +33,8 @@ def _section(name: str) -> str:
         from mkdocs.exceptions import PluginError
 
         raise PluginError(f"{error.filename} is missing: python tools/reproductions.py FOLDER makes it.") from None
-    minutes, seeds = max(1, round(found["seconds"] / 60)), found["seeds"]
-    took = f"{seeds} seed{'s' if seeds > 1 else ''}, {minutes} minute{'s' if minutes > 1 else ''} on one core"
+    minutes = max(1, round(found["seconds"] / 60))
+    took = f"{counted(found['seeds'], 'seed')}, {counted(minutes, 'minute')} on one core"
     parts = [
         f"## {found['title']} {{#{name}}}",
         f"{found['paper']}. {took}:",
@@ -77,6 +79,8 @@ def _cell(ours: float | None, theirs: float | None) -> str:
 
 def publish(folder: Path) -> None:
     """Take a finished reproduction over: its numbers, without curves, and its picture, drawn anew."""
+    from PIL import Image
+
     from ohmgrad.lab.plots import draw_reproduction
     from ohmgrad.lab.storage import read_json, write_json
     from ohmgrad.lab.studies import find_study
@@ -91,7 +95,8 @@ def publish(folder: Path) -> None:
     for place in (NUMBERS, PICTURES):
         place.mkdir(parents=True, exist_ok=True)
     write_json(NUMBERS / f"{done.study.name}.json", found)
-    draw_reproduction(done).replace(PICTURES / f"{done.study.name}.png")
+    picture = Image.open(draw_reproduction(done)).convert("RGB").quantize(48, dither=Image.Dither.NONE)
+    picture.save(PICTURES / f"{done.study.name}.png", optimize=True)
 
 
 if __name__ == "__main__":

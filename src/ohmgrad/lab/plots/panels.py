@@ -36,6 +36,7 @@ def draw_panels(panels: Sequence[Panel], title: str, subtitle: str, path: Path) 
     width, height = max(columns * WIDTH, 7.5), rows * HEIGHT + 1.0
     figure, look = new_figure(width, height, title, subtitle), look_of(panels)
     handles: dict[str, Any] = {}
+    curves: dict[tuple[str, bool], Any] = {}  # those of one quantity have one scale
     for number, panel in enumerate(panels):
         column, row = number % columns, number // columns
         axes = figure.add_axes(
@@ -44,8 +45,11 @@ def draw_panels(panels: Sequence[Panel], title: str, subtitle: str, path: Path) 
                 ((rows - 1 - row) * HEIGHT + 0.95) / height,
                 (width / columns - 1.0) / width,
                 (HEIGHT - 0.95) / height,
-            )
+            ),
+            sharey=None if panel.markers else curves.get((panel.y_label, panel.log_y)),
         )
+        if not panel.markers:
+            curves.setdefault((panel.y_label, panel.log_y), axes)
         for line in panel.lines:
             handles.setdefault(line.title, _draw(axes, line, *look[line.series], panel.markers))
         axes.set_xscale("log" if panel.log_x else "linear")
