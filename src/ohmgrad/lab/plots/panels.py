@@ -19,10 +19,9 @@ WIDTH, HEIGHT, COLUMNS = 4.6, 3.4, 3
 def look_of(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:
     """Colour and dash of every series: those of learning rules where it is one."""
     names = list(dict.fromkeys(line.series for panel in panels for line in panel.lines))
-    others = [name for name in names if name not in LINES]
-    cycle = {
-        name: (COLOURS[k % len(COLOURS)], ("-", "--", ":")[k // len(COLOURS) % 3]) for k, name in enumerate(others)
-    }
+    others, taken = [name for name in names if name not in LINES], {LINES[name][0] for name in names if name in LINES}
+    free = [colour for colour in COLOURS if colour not in taken] or COLOURS
+    cycle = {name: (free[k % len(free)], ("-", "--", ":")[k // len(free) % 3]) for k, name in enumerate(others)}
     return {name: LINES.get(name) or cycle[name] for name in names}
 
 
@@ -35,19 +34,23 @@ def draw_panels(panels: Sequence[Panel], title: str, subtitle: str, path: Path) 
 
     columns = min(len(panels), COLUMNS)
     rows = math.ceil(len(panels) / columns)
-    width, height = max(columns * WIDTH, 7.5), rows * HEIGHT + 1.5
+    width, height = max(columns * WIDTH, 7.5), rows * HEIGHT + 1.0
     figure, look = new_figure(width, height, title, subtitle), look_of(panels)
     handles: dict[str, Any] = {}
+    curves: dict[tuple[str, bool], Any] = {}  # those of one quantity have one scale
     for number, panel in enumerate(panels):
         column, row = number % columns, number // columns
         axes = figure.add_axes(
             (
                 (column * width / columns + 0.75) / width,
-                ((rows - 1 - row) * HEIGHT + 1.05) / height,
+                ((rows - 1 - row) * HEIGHT + 0.95) / height,
                 (width / columns - 1.0) / width,
                 (HEIGHT - 0.95) / height,
-            )
+            ),
+            sharey=None if panel.markers else curves.get((panel.y_label, panel.log_y)),
         )
+        if not panel.markers:
+            curves.setdefault((panel.y_label, panel.log_y), axes)
         for line in panel.lines:
             handles.setdefault(line.title, _draw(axes, line, *look[line.series], panel.markers))
         axes.set_xscale("log" if panel.log_x else "linear")
