@@ -75,16 +75,16 @@ def zero_shift(tile: AnalogTile, pulses: int = 2000, array: int = 0) -> ZeroShif
         raise TileError(f"{tile.label}: zero_shift with {pulses} pulses. Give at least 2: one up and one down.")
     refer, draws = _reference_of(tile, cells), tile._draws()
     before, exact = tile.get_weights(), points_of(cells).float().cpu()
-    _alternate(cells, pulses - 1, True, draws)
+    alternate(cells, pulses - 1, True, draws)
     last_but_one = cells.visible().clone()
-    _alternate(cells, 1, pulses % 2 == 1, draws)
+    alternate(cells, 1, pulses % 2 == 1, draws)
     estimate = (last_but_one + cells.visible()) / 2.0
     refer(estimate, draws)
     tile.set_weights(before)
     return ZeroShift(estimate.cpu(), exact, pulses)
 
 
-def _alternate(array: Array, pulses: int, up: bool, draws: Draws) -> None:
+def alternate(array: Array, pulses: int, up: bool, draws: Draws) -> None:
     """Send single pulses to all cells, in turns up and down, the first up or not."""
     one = UpdateParameters(
         desired_bl=1,

@@ -115,7 +115,7 @@ def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
     started, diverged = time.perf_counter(), False
     for number in range(1, job.epochs + 1):
         try:
-            mean = _epoch(model, optimizer, samples, job.batch_size, order)
+            mean = train_epoch(model, optimizer, samples, job.batch_size, order)
             epoch = _measure(number, model, samples, mean, recipe.arrays)
         except (TileError, FloatingPointError):
             diverged = True
@@ -156,10 +156,13 @@ def arrays_of(layer: nn.Module) -> dict[str, Tensor]:
     return {name: matrix.detach() for name, matrix in arrays.items()}
 
 
-def _epoch(
+def train_epoch(
     model: nn.Module, optimizer: torch.optim.Optimizer, samples: tasks.Samples, batch: int, order: torch.Generator
 ) -> float:
-    """Train on every sample once, in random order; gives the mean loss."""
+    """Train on every sample once, in random order; gives the mean loss.
+
+    :raises FloatingPointError: if it is no longer a number.
+    """
     total = 0.0
     for chosen in torch.randperm(len(samples.y_train), generator=order).split(batch):
         loss = nn.functional.cross_entropy(model(samples.x_train[chosen]), samples.y_train[chosen])
@@ -171,12 +174,21 @@ def _epoch(
 
 
 @torch.no_grad()
-def _measure(number: int, model: nn.Sequential, samples: tasks.Samples, train_loss: float, arrays: int) -> Epoch:
+def evaluated(model: nn.Module, samples: tasks.Samples) -> tuple[float, float]:
+    """Share of right answers on the held-out samples, and cross entropy (nats).
+
+    :raises FloatingPointError: if the loss is no longer a number.
+    """
     model.eval()
     answers = model(samples.x_eval)
     loss = _finite(nn.functional.cross_entropy(answers, samples.y_eval))
     accuracy = float((answers.argmax(dim=1) == samples.y_eval).float().mean())
     model.train()
+    return accuracy, loss
+
+
+def _measure(number: int, model: nn.Sequential, samples: tasks.Samples, train_loss: float, arrays: int) -> Epoch:
+    accuracy, loss = evaluated(model, samples)
     counts = [module.tile.pulse_counts() for module in model if isinstance(module, AnalogLinear)] if arrays else []
     fast = sum(int(layer[0].total.sum()) for layer in counts) if arrays > 1 else 0
     slow = sum(int(layer[-1].total.sum()) for layer in counts)

@@ -8,7 +8,7 @@ the accuracy on a validation slice of the training part, averaged over the last 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ohmgrad.errors import ConfigError
-from ohmgrad.lab.recipes import RECIPES
+from ohmgrad.lab.recipes import RECIPES, Choice, LogRange
 from ohmgrad.lab.settings import Setting
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.training import Job
@@ -138,18 +138,15 @@ class Search:
 
 def draw_trials(algorithm: str, count: int) -> list[Trial]:
     """Hyperparameters of ``count`` trials, spread evenly over every range of the algorithm."""
-    space = RECIPES[algorithm].space
-    random = np.random.default_rng([SEARCH_SEED, list(RECIPES).index(algorithm)])
+    drawn = spread(RECIPES[algorithm].space, count, [SEARCH_SEED, list(RECIPES).index(algorithm)])
+    return [Trial(algorithm, number, knobs, {}) for number, knobs in enumerate(drawn)]
+
+
+def spread(space: Mapping[str, LogRange | Choice], count: int, seed: Sequence[int]) -> list[dict[str, float]]:
+    """Hyperparameters for ``count`` trials: every range is cut into as many shares, and each share is drawn from once."""
+    random = np.random.default_rng(seed)
     shares = np.stack([(random.permutation(count) + random.random(count)) / count for _ in space], axis=1)
-    return [
-        Trial(
-            algorithm,
-            number,
-            {name: scale.at(share) for (name, scale), share in zip(space.items(), row, strict=True)},
-            {},
-        )
-        for number, row in enumerate(shares)
-    ]
+    return [{name: scale.at(share) for (name, scale), share in zip(space.items(), row, strict=True)} for row in shares]
 
 
 def score(record: Mapping[str, Any]) -> float:

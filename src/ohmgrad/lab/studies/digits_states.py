@@ -1,0 +1,125 @@
+"""Few states on digits: the rules of Li et al. 2026 in their cells, and residual rules that nobody has compared."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ohmgrad.configs import SoftBoundsDevice
+from ohmgrad.lab.cells import make_cell
+from ohmgrad.lab.studies.digits import SAME, SEARCHED, DigitsStudy, shown
+from ohmgrad.lab.studies.study import At, Claim, Panel, Results, Trial
+
+
+class FewStates(DigitsStudy):
+    """Table 1 of Li et al."""
+
+    name = "digits-few-states"
+    title = "Several tiles train where a cell has 4 or 10 states"
+    paper = "J. Li et al., AISTATS 2026 (arXiv 2510.02516), Table 1"
+    setting = SAME + (
+        "Cells have soft bounds at 1, steps of 0.5 (4 states) or 0.2 (10), and vary by 30 %; products are perfect. "
+        "Tiles have no warm start, and each is read half as often as the one before: 15 000 inputs are too few for the "
+        "fifth that the paper takes. "
+    ) + SEARCHED
+    source = (
+        "printed, but of LeNet-5 on MNIST (10 states) and F-MNIST (4 states): other data and another network, shown "
+        "for the order only"
+    )
+    coordinates = ("states",)
+    series: ClassVar[dict[str, str]] = {
+        "ttv1": "TTv1",
+        "ttv2": "TTv2",
+        "mrl3": "3 tiles",
+        "mrl4": "4 tiles",
+        "mrl6": "6 tiles",
+        "mp": "mixed precision",
+    }
+    core_minutes = 2.0
+    perfect = True
+    PRINTED: ClassVar[dict[float, list[float]]] = {
+        4.0: [10.01, 47.51, 68.09, 73.35, 75.11, 75.61],
+        10.0: [78.65, 95.43, 95.07, 97.10, 98.53, 99.13],
+    }
+
+    def device(self, at: At) -> Any:
+        """See :meth:`DigitsStudy.device`."""
+        return SoftBoundsDevice(dw_min=2.0 / at[0], w_max=1.0, w_min=-1.0)
+
+    def searched_at(self, at: At) -> tuple[str, At]:
+        """See :meth:`DigitsStudy.searched_at`."""
+        return self.name, at
+
+    def trials(self, quick: bool) -> list[Trial]:
+        """See :meth:`Study.trials`."""
+        return self.trials_at([(10.0,)], 1) if quick else self.trials_at([(4.0,), (10.0,)], 3)
+
+    def published(self, series: str, at: At) -> float | None:
+        """See :meth:`Study.published`."""
+        return self.PRINTED[at[0]][list(self.series).index(series)]
+
+    def claims(self, results: Results) -> list[Claim]:
+        """See :meth:`Study.claims`."""
+        claims = []
+        for (states,) in results.places("mp"):
+            value = {name: results.mean(name, states) for name in self.series}
+            tiles = [value[name] for name in ("mrl3", "mrl4", "mrl6")]
+            claims += [
+                Claim(
+                    f"with {states:g} states, more tiles are more accurate (3 < 4 < 6)",
+                    ", ".join(f"{accuracy:.1f}" for accuracy in tiles),
+                    tiles == sorted(tiles),
+                ),
+                Claim(
+                    f"with {states:g} states, TTv1 is below every other rule, and mixed precision above",
+                    shown(results, (states,)),
+                    min(value, key=lambda name: value[name]) == "ttv1"
+                    and max(value, key=lambda name: value[name]) == "mp",
+                ),
+                Claim(
+                    f"with {states:g} states, 4 tiles are above TTv2",
+                    f"{value['mrl4']:.1f} and {value['ttv2']:.1f} %",
+                    value["mrl4"] > value["ttv2"],
+                ),
+            ]
+        return claims
+
+    def panels(self, results: Results) -> list[Panel]:
+        """See :meth:`Study.panels`."""
+        curves = [
+            Panel(f"{at[0]:g} states", "epochs", self.measure, results.curves(*at), markers=False)
+            for at in results.places("mp")
+        ]
+        return [Panel("last epochs", "states", self.measure, results.lines(0)), *curves]
+
+
+class ResidualRules(DigitsStudy):
+    """What no paper compares."""
+
+    name = "digits-residual"
+    title = "Four residual rules on cells of few states"
+    paper = "of nobody yet"
+    setting = SAME + (
+        "Cells are those of the comparison: soft bounds at 1, few states, 30 % variation in everything, asymmetry "
+        "included; converters have 7 and 9 bits, reads are noisy. RLv2 has one beta for its gain and its leak. "
+    ) + SEARCHED
+    source = "there are none"
+    coordinates = ("states",)
+    series: ClassVar[dict[str, str]] = {
+        "rlv2": "RLv2",
+        "mrl4": "4 tiles (MRL)",
+        "erider": "E-RIDER",
+        "rttv3": "residual TTv3",
+    }
+    core_minutes = 2.0
+
+    def device(self, at: At) -> Any:
+        """See :meth:`DigitsStudy.device`."""
+        return make_cell("soft-bounds", int(at[0]))
+
+    def searched_at(self, at: At) -> tuple[str, At]:
+        """See :meth:`DigitsStudy.searched_at`."""
+        return self.name, at
+
+    def trials(self, quick: bool) -> list[Trial]:
+        """See :meth:`Study.trials`."""
+        return self.trials_at([(10.0,)], 1) if quick else self.trials_at([(4.0,), (10.0,)], 5)

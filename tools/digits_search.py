@@ -1,0 +1,81 @@
+"""Search the hyperparameters of the studies on digits, with the same budget for every rule.
+
+Every rule gets 10 settings, spread evenly over its ranges, and one seed for each; the best two get one more, and the
+best mean wins. A score is the mean accuracy of the last epochs on a slice of the training part; the test part is
+not touched. As a program, it does what is missing in ``digits_tuned.json``, and writes it after every rule::
+
+    python tools/digits_search.py
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ohmgrad.lab.storage import read_json, versions, write_json
+from ohmgrad.lab.studies import digits
+from ohmgrad.lab.studies.digits_cells import HOME, Responses
+from ohmgrad.lab.studies.digits_reference import MIDDLE, References
+from ohmgrad.lab.studies.digits_states import FewStates, ResidualRules
+from ohmgrad.lab.studies.study import At
+from ohmgrad.lab.tune import spread
+
+PATH = Path(digits.__file__).with_name("digits_tuned.json")
+TRIALS, FINALISTS, SEEDS = 10, 2, 2
+SEARCHES: tuple[tuple[digits.DigitsStudy, tuple[At, ...]], ...] = (
+    (FewStates(), ((10.0,), (4.0,))),
+    (Responses(), (HOME,)),
+    (References(), (MIDDLE,)),
+    (ResidualRules(), ((10.0,), (4.0,))),
+)
+
+
+@dataclass
+class Tried:
+    """Hyperparameters and the scores they reached, seed by seed."""
+
+    knobs: dict[str, float]
+    scores: list[float]
+
+
+def search(study: digits.DigitsStudy, at: At, series: str) -> dict[str, Any]:
+    """The winner of a rule at a place, and all that was tried."""
+    number = list(digits.RULES).index(series)
+    tried = [Tried(knobs, []) for knobs in spread(digits.RULES[series].space, TRIALS, [1, number])]
+
+    def score(trial: Tried, seed: int) -> None:
+        config = study.config(series, at, trial.knobs)
+        values = list(digits.accuracies(config, trial.knobs["lr"], seed, digits.EPOCHS, "validation"))
+        trial.scores.append(round(digits.last(values), 3))
+
+    for trial in tried:
+        score(trial, 0)
+    finalists = sorted(tried, key=lambda trial: -trial.scores[0])[:FINALISTS]
+    for trial in finalists:
+        for seed in range(1, SEEDS):
+            score(trial, seed)
+    best = max(finalists, key=lambda trial: statistics.fmean(trial.scores))
+    return {"best": best.knobs, "score": round(statistics.fmean(best.scores), 3), "trials": [vars(t) for t in tried]}
+
+
+def main() -> None:
+    """Do what is missing."""
+    torch.set_num_threads(1)
+    known = read_json(PATH) if PATH.exists() else {"searches": {}}
+    for study, places in SEARCHES:
+        for at in places:
+            there = known["searches"].setdefault(study.name, {}).setdefault(digits.place_name(at), {})
+            for series in study.series:
+                if series not in there:
+                    there[series] = search(study, at, series)
+                    print(study.name, at, series, there[series]["score"], there[series]["best"], flush=True)
+                    what = "Hyperparameters found by tools/digits_search.py; scores are validation accuracies (%)."
+                    write_json(PATH, {"what": what, "versions": versions(), "searches": known["searches"]})
+
+
+if __name__ == "__main__":
+    main()
