@@ -12,7 +12,7 @@ from ohmgrad.cli import main
     [
         (
             ["compare", "--task", "mnst"],
-            "give one of digits, breast-cancer, wine, mnist, fashion-mnist, cifar10, cifar100, not 'mnst'",
+            "wine, mnist, fashion-mnist, cifar10, cifar100, not 'mnst'",
         ),
         (["compare", "--algorithms", "sgd,ttv9"], "out of fp, sgd, ttv1, rl, ttv2, ttv3, rttv3, ttv4"),
         (["compare", "--algorithms", ""], "give all, or names"),
