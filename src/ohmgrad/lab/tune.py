@@ -143,7 +143,7 @@ def draw_trials(algorithm: str, count: int) -> list[Trial]:
 
 
 def spread(space: Mapping[str, LogRange | Choice], count: int, seed: Sequence[int]) -> list[dict[str, float]]:
-    """Hyperparameters for ``count`` trials: every range is cut into as many shares, and each share is drawn from once."""
+    """Hyperparameters for ``count`` trials: every range is cut into as many shares, each used once."""
     random = np.random.default_rng(seed)
     shares = np.stack([(random.permutation(count) + random.random(count)) / count for _ in space], axis=1)
     return [{name: scale.at(share) for (name, scale), share in zip(space.items(), row, strict=True)} for row in shares]

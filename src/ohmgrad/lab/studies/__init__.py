@@ -6,12 +6,17 @@ import difflib
 
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.studies.correlation import Detection
+from ohmgrad.lab.studies.digits_cells import CycleNoise, Responses
+from ohmgrad.lab.studies.digits_reference import References
+from ohmgrad.lab.studies.digits_states import FewStates, ResidualRules
+from ohmgrad.lab.studies.li_2026 import Gammas, Tiles
 from ohmgrad.lab.studies.rasch_2024 import WeightProgramming
 from ohmgrad.lab.studies.rasch_2024_symmetry import Symmetry
 from ohmgrad.lab.studies.rasch_2024_traces import ConstantGradient
 from ohmgrad.lab.studies.study import Study
 from ohmgrad.lab.studies.wu_2024 import Bound, LearningRate, NoiseAndBound
 from ohmgrad.lab.studies.wu_2025 import ShiftedSymmetryPoint
+from ohmgrad.lab.studies.xiao_2026 import RunningMean, ZeroShifting
 
 _STUDIES: tuple[Study, ...] = (
     ConstantGradient(),
@@ -21,7 +26,16 @@ _STUDIES: tuple[Study, ...] = (
     Bound(),
     NoiseAndBound(),
     ShiftedSymmetryPoint(),
+    Tiles(),
+    Gammas(),
+    ZeroShifting(),
+    RunningMean(),
     Detection(),
+    FewStates(),
+    Responses(),
+    CycleNoise(),
+    References(),
+    ResidualRules(),
 )
 
 STUDIES: dict[str, Study] = {study.name: study for study in _STUDIES}

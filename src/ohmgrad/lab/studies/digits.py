@@ -16,7 +16,7 @@ from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.configs import IOParameters, RPUConfig
 from ohmgrad.errors import TileError
 from ohmgrad.lab import tasks
-from ohmgrad.lab.recipes import GAMMA, LR, RECIPES, TRANSFER, Knobs, LogRange, Recipe, Space
+from ohmgrad.lab.recipes import GAMMA, RECIPES, TRANSFER, Knobs, LogRange, Recipe, Space
 from ohmgrad.lab.storage import read_json
 from ohmgrad.lab.studies.study import At, Outcome, Results, Step, Study, Trial
 from ohmgrad.lab.training import evaluated, train_epoch
@@ -39,7 +39,7 @@ def _together(rule: str, n_devices: int | None = None, **fixed: Any) -> Any:
     """A rule of several arrays whose settings mean the same as those of :data:`~ohmgrad.lab.recipes.RECIPES`."""
 
     def build(device: Any, knobs: Knobs) -> RPUConfig:
-        named = {name: value for name, value in knobs.items() if name not in ("lr", *fixed)}
+        named: dict[str, Any] = {name: value for name, value in knobs.items() if name != "lr"}
         if rule == "rlv2":  # one beta for both
             named["leak"] = named["transfer_lr"]
         return build_config(
@@ -73,7 +73,7 @@ RULES: dict[str, Recipe] = {
 """The rules of the studies; each of those with two arrays searches the same ranges."""
 
 
-def perfected(config: RPUConfig) -> RPUConfig:
+def perfected(config: Any) -> Any:
     """The configuration with perfect products and reads."""
     config.forward, config.backward = IOParameters(is_perfect=True), IOParameters(is_perfect=True)
     if isinstance(config.device, TransferCompound):

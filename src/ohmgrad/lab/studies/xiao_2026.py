@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from ohmgrad.tile import AnalogTile
 
 PAPER = "Q. Xiao et al., arXiv 2602.21321 (2026)"
 SIZE = 32
-VARIATION = dict.fromkeys(("dw_min_dtod", "w_max_dtod", "w_min_dtod"), 0.3) | {"up_down_dtod": 0.1}
+VARIATION: dict[str, Any] = dict.fromkeys(("dw_min_dtod", "w_max_dtod", "w_min_dtod"), 0.3) | {"up_down_dtod": 0.1}
 
 
 def cells(dw_min: float, noise: float, seed: int) -> AnalogTile:
@@ -62,14 +62,14 @@ class ZeroShifting(Study):
     coordinates = ("step",)
     series: ClassVar[dict[str, str]] = {"exact": "exact steps", "noisy": "steps with 30 % noise"}
     core_minutes = 2.0
-    STEPS: ClassVar[tuple[float, ...]] = (1.6e-6, 8e-6, 4e-5, 2e-4, 1e-3, 2e-3, 5e-3)
+    STEPS: ClassVar[tuple[float, ...]] = (8e-6, 4e-5, 2e-4, 1e-3, 2e-3, 5e-3)
     GOAL: ClassVar[float] = 0.01
     MOST: ClassVar[float] = 20.0
     """Pulses after which a trial gives up, in units of one over the step."""
 
     def trials(self, quick: bool) -> list[Trial]:
         """See :meth:`Study.trials`."""
-        steps, seeds = (self.STEPS[3:6], 1) if quick else (self.STEPS, 3)
+        steps, seeds = (self.STEPS[2:5], 1) if quick else (self.STEPS, 2)
         return [
             self.trial(name, (step,), seed, round(self.MOST / step))
             for seed in range(seeds)
@@ -102,7 +102,7 @@ class ZeroShifting(Study):
         slower = [results.mean("noisy", *at) / results.mean("exact", *at) for at in results.places("noisy")]
         return [
             Claim(
-                "the pulses that 1 % takes grow as one over the step: the slope of the logarithms is -1 for exact steps",
+                "the pulses for 1 % grow as one over the step: a slope of the logarithms of -1, with exact steps",
                 f"{slope:.3f} from {results.places('exact')[0][0]:g} to {results.places('exact')[-1][0]:g}",
                 abs(slope + 1.0) < 0.1,
             ),
@@ -192,7 +192,6 @@ class RunningMean(Study):
     def panels(self, results: Results) -> list[Panel]:
         """See :meth:`Study.panels`."""
         curves = [
-            Panel(f"eta = {eta:g}", "inputs", self.measure, results.curves(eta), log_y=True, markers=False)
-            for eta in (0.01, 0.1)
+            Panel(f"eta = {eta:g}", "inputs", self.measure, results.curves(eta), markers=False) for eta in (0.01, 0.1)
         ]
-        return [Panel("", "eta", self.measure, results.lines(0), log_x=True, log_y=True), *curves]
+        return [Panel("", "eta", self.measure, results.lines(0), log_x=True), *curves]
