@@ -13,9 +13,9 @@ import torch
 from ohmgrad.configs import IOParameters, PulsedDevice, RPUConfig, SoftBoundsDevice
 from ohmgrad.testing.common import COMPOUNDS, by_rule
 
-CUT_ANYWHERE = ("sgd", *COMPOUNDS)
+CUT_ANYWHERE = ("sgd", *COMPOUNDS, "mrl")
 """Rules to which it makes no difference where a batch ends."""
-RULES = (*CUT_ANYWHERE, "mp")
+RULES = (*CUT_ANYWHERE, "mp", "lrtt")
 """Every learning rule."""
 
 
@@ -28,8 +28,8 @@ def steady(kind: type[PulsedDevice], **fields: Any) -> Any:
 def rule(name: str, device: PulsedDevice | None = None, implementation: str = "auto", **fields: Any) -> RPUConfig:
     """A configuration that trains by a rule, on coarse soft bounds unless another device is given.
 
-    Transfers happen after every second vector (after every batch in mixed precision), so that in a few steps every part
-    of a rule has acted. ``fields`` are those of the compound.
+    Transfers happen after every second vector (after every batch in rules that count batches), so that in a few steps
+    every part of a rule has acted. ``fields`` are those of the compound.
     """
     config = by_rule(name, SoftBoundsDevice(dw_min=0.02) if device is None else device, **fields)
     config.runtime.implementation = implementation

@@ -197,7 +197,7 @@ def test_a_layer_of_one_cell_trains(name: str) -> None:
         (layer(torch.ones(2, 1)) - 0.3).square().sum().backward()
         optimizer.step()
     assert torch.isfinite(layer.weight).all()
-    assert layer.tile.pulse_counts()[0].total.item() > 0
+    assert layer.tile.pulse_counts()[0].total.any()
 
 
 # Extremes that are not errors

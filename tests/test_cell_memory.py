@@ -29,6 +29,7 @@ from ohmgrad.configs import (
 )
 from ohmgrad.engine.trains import SLOTS
 from ohmgrad.errors import ConfigError, TileError
+from ohmgrad.presets import ALGORITHMS
 from ohmgrad.testing import DeviceTestCase
 from ohmgrad.testing.common import (
     a_batch,
@@ -327,7 +328,7 @@ def test_memory_adds_up_to_all_buffers(name: str) -> None:
         assert min(memory.weights, memory.counters, memory.drift, memory.periphery, memory.other) > 0
         assert (memory.parameters == 0) == ("implicit_cells" in fields)
         assert (memory.rule > 0) == (name != "sgd")
-        assert (memory.visible > 0) == (name in COMPOUNDS)
+        assert (memory.visible > 0) == (name not in ("sgd", "mp"))
 
 
 def test_the_visible_weight_of_a_cell_of_several_devices_is_counted() -> None:
@@ -363,11 +364,12 @@ def test_the_page_on_memory_says_what_the_cells_of_every_device_take() -> None:
 
 
 def test_the_page_on_memory_says_what_every_rule_takes() -> None:
-    names = {"SGD": "sgd", "TTv1": "ttv1", "TTv2": "ttv2", "TTv3": "ttv3", "TTv4": "ttv4", "mixed precision": "mp"}
+    names = {"SGD": "sgd", "mixed precision": "mp"} | {ALGORITHMS[name].title: name for name in COMPOUNDS}
+    names |= {"MRL, 3 arrays": "mrl", "LRTT, rank 2": "lrtt"}
     table = rows("rule")
     assert {names[name] for name, *_ in table} == set(RULES)
     for name, weights, counters, state, visible, parameters, *totals in table:
-        config = rule(names[name], SoftBoundsDevice())
+        config = rule(names[name], SoftBoundsDevice(), **({"gamma": 0.0} if names[name] in COMPOUNDS else {}))
         kinds = {"weights": weights, "counters": counters, "rule": state, "parameters": parameters}
         assert {kind: bytes_of(config, kind) for kind in kinds} == kinds, name
         assert totals == [bytes_of(with_runtime(config, **way), "total") for way in WAYS], name

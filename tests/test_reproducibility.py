@@ -29,6 +29,8 @@ def config_of(name: str) -> RPUConfig:
     fields: dict[str, Any] = {"gamma": 0.2} if name in COMPOUNDS else {}
     if name in ("ttv3", "ttv4"):
         fields |= {"auto_scale": True, "out_chop_prob": 0.5}
+    if name == "e-rider":
+        fields |= {"out_chop_prob": 0.5}
     if name == "ttv1":
         fields |= {"with_reset_prob": 0.5, "random_selection": True}
     if name == "mp":
@@ -177,6 +179,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("ttv3", {"out_chop_prob": 0.5}),
     ("ttv3", {"in_chop_random": False, "transfer_every": 1.0}),
     ("ttv4", {"in_chop_random": True, "out_chop_prob": 0.5, "transfer_every": 1.0}),
+    ("ttv4", {"noise_gate": 0.5, "transfer_every": 1.0}),
+    ("rider", {"random_selection": True, "n_reads_per_transfer": 3}),
+    ("e-rider", {"in_chop_random": False, "out_chop_prob": 0.5, "transfer_every": 1.0}),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``ohmgrad compare``, ``tune``, ``reproduce`` and ``devices``."""
+"""The command line: ``ohmgrad compare``, ``tune``, ``reproduce``, ``devices`` and ``fit``."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ Gamma = Annotated[Any, _option("gamma", "Share of A in the visible weight of the
 Epochs = Annotated[Any, _option("epochs", "Passes through the training samples")]
 Seeds = Annotated[Any, _option("seeds", "How many seeds")]
 BatchSize = Annotated[Any, _option("batch_size", "Samples of a mini-batch")]
+Data = Annotated[Any, _option("data", "Where images are, for the tasks mnist, fashion-mnist, cifar10 and cifar100")]
 Workers = Annotated[Any, _option("workers", "Runs at the same time", default="one for each core")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")]
 GO_ON = ("--resume", "--overwrite")
@@ -89,6 +90,7 @@ def compare(
     epochs: Epochs = None,
     seeds: Seeds = None,
     batch_size: BatchSize = None,
+    data: Data = None,
     workers: Workers = None,
     tuned: Annotated[
         Path | None, typer.Option(help="A file that `ohmgrad tune` wrote. Default: the packaged one.")
@@ -104,7 +106,7 @@ def compare(
 
     given = {
         "task": task, "algorithms": algorithms, "device": device, "states": states, "gamma": gamma,
-        "epochs": epochs, "seeds": seeds, "batch_size": batch_size,
+        "epochs": epochs, "seeds": seeds, "batch_size": batch_size, "data": data,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
     _require_one(resume, overwrite)
@@ -145,6 +147,7 @@ def tune(
     epochs: Epochs = None,
     seeds: Seeds = None,
     batch_size: BatchSize = None,
+    data: Data = None,
     trials: Annotated[Any, _option("trials", "Trials of every algorithm", default=20)] = 20,
     workers: Workers = None,
     out: Annotated[Path, typer.Option(help="File of the outcome, for `ohmgrad compare --tuned`.")] = Path("tuned.json"),
@@ -156,7 +159,7 @@ def tune(
 
     given = {
         "task": task, "algorithms": algorithms, "device": device, "states": states, "epochs": epochs,
-        "seeds": seeds, "batch_size": batch_size,
+        "seeds": seeds, "batch_size": batch_size, "data": data,
     }  # fmt: skip
     _require_one(resume, overwrite)
     setting = Setting(**{name: value for name, value in given.items() if value is not None})
@@ -254,6 +257,35 @@ def show_one(
     with console.status("sending pulses and drawing"):
         path = draw_device(entry, cells, out)
     console.print(f"picture: {path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def fit(
+    file: Annotated[Path, typer.Argument(help="CSV with conductance and direction of each pulse, cell if several.")],
+    device: Annotated[str, typer.Option(help="A name as of `ohmgrad devices show`.")] = "SoftBoundsDevice",
+    vary: Annotated[str | None, typer.Option(help="Fields to find, as in dw_min,w_max. Default: as known.")] = None,
+    method: Annotated[str, typer.Option(help="steps or trajectory (errors of reading dominate).")] = "steps",
+    g_min: Annotated[float | None, typer.Option(help="Conductance of the weight -1. Default: the least.")] = None,
+    g_max: Annotated[float | None, typer.Option(help="Conductance of the weight 1. Default: the greatest.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Instead: conductance of a weight of 1, above --offset.")] = None,
+    offset: Annotated[float | None, typer.Option(help="Conductance of the weight 0. Default: 0.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of numbers and picture.")] = Path("ohmgrad-fit"),
+) -> None:
+    """Find the parameters of a device from measured pulses, with their uncertainties."""
+    from rich.console import Console
+
+    from ohmgrad.lab.fit_tables import fit_file, show_fit, write_fit
+
+    console = Console()
+    fields = None if vary is None else [name.strip() for name in vary.split(",")]
+    with console.status("fitting"):
+        found = fit_file(file, device, fields, method, g_min=g_min, g_max=g_max, scale=scale, offset=offset)
+    show_fit(found, console)
+    with console.status("drawing"):
+        written = write_fit(found, file, out)
+    for what, path in written.items():
+        console.print(f"{what + ':':<9}{path}", highlight=False, soft_wrap=True)
+    console.print(f"{'python:':<9}{found.line}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _timed(search: tuning.Search) -> Callable[[Any, dict[str, Any]], None]:

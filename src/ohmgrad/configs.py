@@ -13,7 +13,11 @@ from ohmgrad.algorithms.base import Compound, DigitalRankUpdateCell
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
+from ohmgrad.algorithms.low_rank import LowRankTransferCompound
 from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
+from ohmgrad.algorithms.multi_tile import MultiTileTransferCompound
+from ohmgrad.algorithms.residual import ResidualTransferCompound
+from ohmgrad.algorithms.rider import ERiderTransferCompound, RiderTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.cells.base import Cell, UnitCell
 from ohmgrad.cells.one_sided import OneSidedUnitCell
@@ -248,13 +252,16 @@ __all__ = [
     "DigitalRankUpdateRPUConfig",
     "DriftParameter",
     "DynamicTransferCompound",
+    "ERiderTransferCompound",
     "FloatingPointRPUConfig",
     "GlobalDriftCompensation",
     "IOParameters",
     "InferenceRPUConfig",
     "InputRangeParameter",
+    "LowRankTransferCompound",
     "MappingParameter",
     "MixedPrecisionCompound",
+    "MultiTileTransferCompound",
     "NoiseManagementType",
     "NoiseModel",
     "OneSidedUnitCell",
@@ -264,6 +271,8 @@ __all__ = [
     "PulsedDevice",
     "RPUConfig",
     "ReferenceUnitCell",
+    "ResidualTransferCompound",
+    "RiderTransferCompound",
     "RuntimeParameter",
     "SimpleDriftParameter",
     "SingleRPUConfig",

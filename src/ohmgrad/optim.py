@@ -11,6 +11,7 @@ import torch
 
 from ohmgrad.engine.peaks import all_finite
 from ohmgrad.errors import OptimizerError, TileError
+from ohmgrad.warm_start import WarmStart as WarmStart
 from ohmgrad.weight import VisibleWeight
 
 if TYPE_CHECKING:

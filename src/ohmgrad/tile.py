@@ -302,7 +302,10 @@ class AnalogTile(KeepsWeight, HostModule):
     # --- looking inside ----------------------------------------------------------------------------------------------
 
     def get_hidden_parameters(self) -> OrderedDict[str, Tensor]:
-        """Copies of the parameters and hidden weights of the cells by name, float32 ``[out, in]``, on the processor."""
+        """Copies of the parameters and hidden weights of the cells by name, float32, on the processor.
+
+        Each is ``[out, in]``, or of the shape that its array has in a rule of low rank.
+        """
         return OrderedDict((name, value.float()) for name, value in _copies(self.rule.hidden()).items())
 
     @torch.no_grad()

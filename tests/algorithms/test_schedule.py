@@ -62,7 +62,7 @@ def test_every_implementation_flips_the_same_lines(implementation: Implementatio
             counted.reads_them = True
             reads = next_reads(counted, start, batch, period, CPU, draws)
             chops = chop(choppers, reads, reads.times, batch, draws)
-            at_reads = [chops.product, chops.sweeps, chops.switched]
+            at_reads = [chops.product, chops.sweeps, chops.switched, chops.flips]
             found.append([chops.x, chops.d, *at_reads, *lines, choppers.sweeps])
         assert_same(*found)
 

@@ -202,6 +202,13 @@ def test_cells_by_the_names_of_the_compiled_part() -> None:
     assert vector.get_hidden_update_index() == 1
 
 
+def test_arrays_of_several_shapes_make_no_one_tensor() -> None:
+    tile = AnalogTile(2, 3, build_config("lrtt", SoftBoundsDevice()))
+    with pytest.raises(TileModuleError, match=r"arrays of LowRankTransferCompound.*analog_tile\.get_hidden_parameters"):
+        tile.tile.get_hidden_parameters()
+    assert tile.get_hidden_parameters()["hidden_weights_0"].shape == (2, 4)
+
+
 def test_a_configuration_may_be_replaced() -> None:
     layer = AnalogLinear(3, 2, rpu_config=SingleRPUConfig(device=ConstantStepDevice()))
     weight, before = layer.analog_module.analog_ctx, layer.get_weights()[0]

@@ -87,6 +87,12 @@ def test_cells_of_several_devices_count_each() -> None:
     assert (row.arrays, row.cells) == (3, 18)
 
 
+def test_arrays_of_low_rank_have_fewer_cells() -> None:
+    row = only(analog_summary(AnalogLinear(30, 20, rpu_config=config("lrtt"))))
+    assert row.device == "LowRankTransferCompound(SoftBoundsDevice)"
+    assert (row.arrays, row.cells) == (3, 20 * 2 + 2 * 30 + 20 * 30)
+
+
 def test_an_exact_weight_is_one_cell() -> None:
     row = only(analog_summary(AnalogLinear(3, 2, rpu_config=FloatingPointRPUConfig())))
     assert (row.device, row.arrays, row.cells) == ("FloatingPointDevice", 1, 6)

@@ -14,19 +14,25 @@ import torch
 from ohmgrad import AnalogLinear, AnalogSGD, presets
 from ohmgrad.configs import (
     BoundManagementType,
+    BufferedTransferCompound,
     ChoppedTransferCompound,
     ConstantStepDevice,
     DigitalRankUpdateRPUConfig,
     DynamicTransferCompound,
+    ERiderTransferCompound,
     ExpStepDevice,
     InferenceRPUConfig,
     InputRangeParameter,
     IOParameters,
     LinearStepDevice,
+    LowRankTransferCompound,
     MappingParameter,
     MixedPrecisionCompound,
+    MultiTileTransferCompound,
     NoiseManagementType,
     OneSidedUnitCell,
+    ResidualTransferCompound,
+    RiderTransferCompound,
     SingleRPUConfig,
     SoftBoundsDevice,
     SoftBoundsReferenceDevice,
@@ -43,6 +49,7 @@ from ohmgrad.configs import (
     WeightRemapParameter,
     WeightRemapType,
 )
+from ohmgrad.engine.mvm import unmanaged
 from ohmgrad.errors import ConfigError
 from ohmgrad.presets import CONFIGS, DEVICES, build_config
 from ohmgrad.tile import AnalogTile
@@ -267,7 +274,10 @@ NAMES = {
     "sgd": None, "tt": TransferCompound, "tiki-taka": TransferCompound, "TTv1": TransferCompound,
     "ttv2": ChoppedTransferCompound, "ttv3": ChoppedTransferCompound, "c-ttv2": ChoppedTransferCompound,
     "chopped-ttv2": ChoppedTransferCompound, "agad": DynamicTransferCompound, "ttv4": DynamicTransferCompound,
-    "mp": MixedPrecisionCompound, "mixed-precision": MixedPrecisionCompound,
+    "rlv2": ResidualTransferCompound, "residual-v2": ResidualTransferCompound, "rider": RiderTransferCompound,
+    "e-rider": ERiderTransferCompound, "erider": ERiderTransferCompound,
+    "mp": MixedPrecisionCompound, "mixed-precision": MixedPrecisionCompound, "mrl": MultiTileTransferCompound,
+    "multi-tile": MultiTileTransferCompound, "lrtt": LowRankTransferCompound, "low-rank": LowRankTransferCompound,
 }  # fmt: skip
 
 
@@ -279,8 +289,21 @@ def test_build_config_knows_every_name_of_a_rule(name: str) -> None:
         assert config.device == SoftBoundsDevice()
     else:
         assert type(config.device) is kind
-    assert config.update.desired_bl == (5 if kind in (ChoppedTransferCompound, DynamicTransferCompound) else 31)
+    assert config.update.desired_bl == (5 if kind and issubclass(kind, BufferedTransferCompound) else 31)
     AnalogTile(2, 3, config).update(torch.ones(2, 3), torch.ones(2, 2))
+
+
+def test_a_number_of_devices_is_that_of_the_tiles_of_a_chain() -> None:
+    for name, given, count in (("mrl", None, 4), ("mrl", 1, 1), ("mrl", 6, 6), ("lrtt", None, 3), ("lrtt", 1, 3)):
+        assert len(build_config(name, SoftBoundsDevice, n_devices=given).device.unit_cell_devices) == count
+    with pytest.raises(ConfigError, match="low-rank Tiki-taka has a number of devices of its own"):
+        build_config("lrtt", SoftBoundsDevice, n_devices=2)
+
+
+def test_gradients_that_low_rank_tiki_taka_reads_are_scaled_as_in_the_layer() -> None:
+    io = IOParameters(out_noise=0.01)
+    assert build_config("lrtt", SoftBoundsDevice, io).device.transfer_forward == io
+    assert build_config("mrl", SoftBoundsDevice, io).device.transfer_forward == unmanaged(io)
 
 
 def test_the_training_for_a_mature_chip_has_the_published_numbers_and_trains() -> None:
@@ -335,7 +358,7 @@ def test_build_config_copies_what_it_is_given() -> None:
     assert config.device.transfer_update.desired_bl == 7
 
 
-@pytest.mark.parametrize("name", ["ttv2", "ttv3", "ttv4"])
+@pytest.mark.parametrize("name", ["ttv2", "ttv3", "ttv4", "rlv2"])
 def test_transfers_of_buffered_rules_write_single_pulses_unless_told_otherwise(name: str) -> None:
     asked = UpdateParameters(desired_bl=7)
     config = build_config(name, SoftBoundsDevice, IOParameters, asked)

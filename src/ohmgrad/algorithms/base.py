@@ -135,7 +135,7 @@ class Rule(HostModule, ABC):
         return {}
 
     def hidden(self) -> OrderedDict[str, Tensor]:
-        """Hidden parameters by name, in order; the tensors ``[out, in]`` themselves, not copies."""
+        """Hidden parameters by name, in order; the tensors themselves, of the shapes of their arrays, not copies."""
         return OrderedDict()
 
     def set_hidden(self, values: dict[str, Tensor]) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
-
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from ohmgrad.algorithms.matrices import MatrixTransfer
 from ohmgrad.algorithms.schedule import Reads, Signs
-from ohmgrad.algorithms.transfer import Transfer, TransferCompound
+from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.devices.base import require
-from ohmgrad.engine.draws import Draws
-from ohmgrad.engine.kept import Kept, places_of
 from ohmgrad.engine.site import Site
 from ohmgrad.parameters.update import UpdateParameters
 from ohmgrad.words import absolute, floor, maximum, minimum, where
@@ -76,46 +71,30 @@ def quantised(h, threshold, most, taken, mu, forgets):  # type: ignore[no-untype
     return n, where(n == 0.0, h, where(forgets > 0.0, mu * h, h - taken * n))
 
 
-def _recursion(z, h, lr, threshold, most, taken, mu, forgets):  # type: ignore[no-untyped-def]
-    """Steps 4.1 to 4.4 for one cell."""
-    n, h = quantised(h + lr * z, threshold, most, taken, mu, forgets)
+def _recursion(z, h, kept, lr, threshold, most, taken, mu, forgets):  # type: ignore[no-untyped-def]
+    """Steps 4.1 to 4.4 for one cell; ``kept``: what does not leak from the buffer between two reads."""
+    n, h = quantised(kept * h + lr * z, threshold, most, taken, mu, forgets)
     return -n, h
 
 
-class BufferedTransfer(Transfer):
+class BufferedTransfer(MatrixTransfer):
     """The recursion of :class:`BufferedTransferCompound`."""
 
     config: BufferedTransferCompound
 
-    def __init__(self, config: BufferedTransferCompound, site: Site) -> None:
-        super().__init__(config, site)
-        for name in self.buffer_names():
-            self.register_buffer(name, torch.zeros_like(self.all_arrays()[0].visible()))
-        self._rows: Kept[tuple[Tensor, ...]] = Kept()
-
     def buffer_names(self) -> list[str]:
-        """Names of the digital matrices ``[out, in]``, in the order of hidden parameters."""
+        """See :meth:`MatrixTransfer.buffer_names`."""
         return [f"buffered_FP_weight_{k}" for k in range(len(self.arrays) - 1)]
-
-    def rows_of(self, *names: str) -> tuple[Tensor, ...]:
-        """Digital matrices as ``[slices, lanes]`` (views, on the processor kept)."""
-        matrices = [self.known(name) for name in names]
-
-        def views() -> tuple[Tensor, ...]:
-            return tuple(map(self.all_arrays()[0].by_slice, matrices))
-
-        return self._rows.of(places_of(matrices), views) if matrices[0].is_cpu else views()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BufferedTransfer:
-        self._rows.forget()  # it holds the memory that the matrices may leave
-        super()._apply(fn, recurse)
-        return self
 
     def transfer_rate(self, k: int, rate: float) -> float:
         """``final_transfer_lr`` of the transfers from array k (step 4.1)."""
         source, target = self.gammas[k], self.gammas[k + 1]
         ratio = source / target if source > 0.0 and target > 0.0 else 1.0
         return super().transfer_rate(k, rate) * ratio
+
+    def leak(self) -> float:
+        """Share of the buffer that is lost at every read; none in this rule."""
+        return 0.0
 
     def write_rate(self, k: int) -> float:
         """Rate of the writes from array k, for which one step is ``step`` pulses (step 4.4)."""
@@ -133,17 +112,5 @@ class BufferedTransfer(Transfer):
         """See :meth:`Transfer.steps`."""
         buffer = self.rows_of(f"buffered_FP_weight_{k}")
         threshold = self.config.thres_scale * self.devices[k + 1].weight_granularity
-        constants = (self.transfer_rate(k, rate), *self.quantiser(threshold))
+        constants = (1.0 - self.leak(), self.transfer_rate(k, rate), *self.quantiser(threshold))
         return reads.follow(_recursion, (values,), buffer, constants=constants), self.write_rate(k)
-
-    def set_weights(self, weights: Tensor, draws: Draws) -> None:
-        """As in TTv1; the digital matrices start from 0 too."""
-        super().set_weights(weights, draws)
-        for name in self.buffer_names():
-            self.get_buffer(name).zero_()
-
-    def hidden(self) -> OrderedDict[str, Tensor]:
-        """See :meth:`Rule.hidden`; the digital matrices come last."""
-        hidden = super().hidden()
-        hidden.update((name, self.get_buffer(name)) for name in self.buffer_names())
-        return hidden

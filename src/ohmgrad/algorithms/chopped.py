@@ -11,7 +11,8 @@ from pydantic import Field
 from torch import Tensor
 
 from ohmgrad.algorithms.buffered import BufferedTransfer, BufferedTransferCompound, quantised
-from ohmgrad.algorithms.choppers import Choppers, Chops, chop
+from ohmgrad.algorithms.choppers import Chops
+from ohmgrad.algorithms.chopping import ChopperParameters, ChoppingTransfer, check_chopping
 from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.devices.base import require
 from ohmgrad.engine.averages import running_average
@@ -19,12 +20,11 @@ from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.kept import Filled
 from ohmgrad.engine.peaks import row_peaks
 from ohmgrad.engine.site import Site
-from ohmgrad.engine.threads import serial
 from ohmgrad.parameters.update import UpdateParameters
 from ohmgrad.words import where
 
 
-class ChoppedTransferCompound(BufferedTransferCompound):
+class ChoppedTransferCompound(ChopperParameters, BufferedTransferCompound):
     r"""Tiki-taka v3 (TTv3, c-TTv2); with ``gamma`` above 0, chopped residual learning.
 
     Two arrays, A (fast) and C (slow). Choppers :math:`c_{in}[s], c_{out}[i] \in \{+1, -1\}` for slices and lanes
@@ -67,12 +67,6 @@ class ChoppedTransferCompound(BufferedTransferCompound):
     units_in_mbatch: bool = False
     scale_fast_lr: bool = False
     momentum: float = Field(default=0.0, ge=0.0, le=1.0)
-    in_chop_prob: float = Field(default=0.1, ge=0.0, le=1.0)
-    """Probability that the chopper of a slice flips after the slice was read, p; 0: never."""
-    in_chop_random: bool = True
-    """Flip at random; else regularly, in every n-th sweep."""
-    out_chop_prob: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Probability that the chopper of a lane flips after a sweep."""
     buffer_granularity: float = Field(default=1.0, ge=0.0)
     """Granularity of the buffer in steps of A; 0 means 1."""
     auto_granularity: float = Field(default=0.0, ge=0.0)
@@ -93,13 +87,8 @@ class ChoppedTransferCompound(BufferedTransferCompound):
     def check(self) -> None:
         """See :meth:`TransferCompound.check`."""
         super().check()
-        name, n = type(self).__name__, len(self.unit_cell_devices)
-        require(n == 2, f"{name}.unit_cell_devices has {n} devices. Give exactly 2: A and C.")
-        require(
-            self.n_reads_per_transfer == 1,
-            f"{name}.n_reads_per_transfer = {self.n_reads_per_transfer}. Chopped rules read 1 slice at a time.",
-        )
-        require(not self.random_selection, f"{name}.random_selection = True. Chopped rules read slices in order.")
+        check_chopping(self)
+        name = type(self).__name__
         require(self.thres_scale == 1.0, f"{name}.thres_scale = {self.thres_scale}. Use buffer_granularity instead.")
         require(
             self.transfer_every >= 0.0 or not self.units_in_mbatch,
@@ -127,14 +116,10 @@ def _single(value: float) -> float:
     return float(np.float32(value))
 
 
-class ChoppedTransfer(BufferedTransfer):
+class ChoppedTransfer(ChoppingTransfer, BufferedTransfer):
     """The recursion of :class:`ChoppedTransferCompound`."""
 
     config: ChoppedTransferCompound
-    in_chopper: Tensor
-    out_chopper: Tensor
-    in_chopper_switched: Tensor
-    transfer_counter: Tensor
     m_x: Tensor
     m_d: Tensor
     d_sparsity: Tensor
@@ -142,10 +127,6 @@ class ChoppedTransfer(BufferedTransfer):
 
     def __init__(self, config: ChoppedTransferCompound, site: Site) -> None:
         super().__init__(config, site)
-        for name, size in (("in_chopper", self.slices), ("out_chopper", self.lanes)):
-            self.register_buffer(name, torch.zeros(size, dtype=torch.bool))
-        self.register_buffer("in_chopper_switched", torch.zeros(self.slices, dtype=torch.bool))
-        self.register_counter("transfer_counter")
         for name, value in (("m_x", 0.0), ("m_d", 0.0), ("d_sparsity", 0.0), ("tmp_count_lr", 1.0)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
         self._gains = Filled()
@@ -180,7 +161,7 @@ class ChoppedTransfer(BufferedTransfer):
         average.copy_(averages[-1])
         return averages
 
-    # --- choppers ----------------------------------------------------------------------------------------------------
+    # --- step 4 ------------------------------------------------------------------------------------------------------
 
     def period(self, k: int, batch: int) -> int:
         """See :meth:`Transfer.period`; negative: from the number of states of A."""
@@ -188,40 +169,6 @@ class ChoppedTransfer(BufferedTransfer):
         if k == 0 and every < 0.0 and not self.config.transfer_every_vec:
             return max(1, math.floor(self.devices[0].num_states / self.slices * -every + 0.5))
         return super().period(k, batch)
-
-    def sweeps_per_phase(self) -> int:
-        r"""Sweeps between two regular flips, :math:`\max(\lceil 1/p \rceil, 2)`."""
-        probability = self.config.in_chop_prob
-        return max(math.ceil(1.0 / probability), 2) if probability > 0.0 else 2
-
-    def plan_signs(self, k: int, reads: Reads, positions: Tensor, samples: int, draws: Draws) -> Signs:
-        """Flips of the lines of A for every sample; plans the flips of the batch (step 4.4)."""
-        if k > 0:
-            return Signs()
-        config = self.config
-        choppers = Choppers(
-            self.known("in_chopper"),
-            self.known("out_chopper"),
-            self.known("in_chopper_switched"),
-            self.known("transfer_counter"),
-            chance=config.in_chop_prob,
-            phase=0 if config.in_chop_random else self.sweeps_per_phase(),
-            lane_chance=config.out_chop_prob,
-            columns=config.transfer_columns,
-        )
-        return chop(choppers, reads, positions, samples, draws)
-
-    def sign(self, k: int) -> Tensor | None:
-        r"""Signs in which A is stored, :math:`S = c_{out} c_{in}^T` ``[out, in]``."""
-        if k > 0:
-            return None
-        c_in, c_out = (self.known(name).float().mul_(-2.0).add_(1.0) for name in ("in_chopper", "out_chopper"))
-        signs = torch.empty(self.slices, self.lanes, dtype=torch.float32, device=c_in.device)
-        for whole, part in serial(signs, c_in[:, None]):
-            torch.mul(part, c_out, out=whole)
-        return signs.t() if self.config.transfer_columns else signs
-
-    # --- step 4 ------------------------------------------------------------------------------------------------------
 
     def gain(self, rate: float, positions: Tensor, rates: Tensor, batch: int) -> Tensor:
         r""":math:`\kappa` at every read (step 4.1), float32 ``[E]``."""
@@ -249,8 +196,6 @@ class ChoppedTransfer(BufferedTransfer):
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:
         """As in TTv2; choppers, averages and the sweep counter start anew."""
-        for tensor in (self.in_chopper, self.out_chopper, self.in_chopper_switched, self.transfer_counter):
-            tensor.zero_()
         super().set_weights(weights, draws)
         self.m_x.zero_()
         self.m_d.zero_()
@@ -259,5 +204,5 @@ class ChoppedTransfer(BufferedTransfer):
 
     def state(self) -> dict[str, Tensor]:
         """See :meth:`Rule.state`."""
-        names = ("in_chopper", "out_chopper", "transfer_counter", "m_x", "m_d", "d_sparsity", "tmp_count_lr")
+        names = ("m_x", "m_d", "d_sparsity", "tmp_count_lr")
         return super().state() | {name: self.get_buffer(name) for name in names}

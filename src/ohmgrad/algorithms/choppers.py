@@ -21,12 +21,14 @@ class Chops(Signs):
     """What the choppers are in a batch: the flips for every sample, and what holds at every read.
 
     ``product`` float32 ``[E, lanes]`` of +-1, in times out; ``sweeps`` int64 ``[E]``, completed before the read;
-    ``switched`` bool ``[E]``, whether the slice flipped since its last read.
+    ``switched`` bool ``[E]``, whether the slice flipped since its last read; ``flips`` bool ``[E]``, whether it flips
+    after this one.
     """
 
     product: Tensor
     sweeps: Tensor
     switched: Tensor
+    flips: Tensor
 
 
 @dataclass
@@ -48,10 +50,12 @@ class Choppers:
     lane_chance: float
     columns: bool
 
-    def signs(self, of_slices: Tensor, of_lanes: Tensor, product: Tensor, sweeps: Tensor, switched: Tensor) -> Chops:
+    def signs(
+        self, of_slices: Tensor, of_lanes: Tensor, product: Tensor, sweeps: Tensor, switched: Tensor, flips: Tensor
+    ) -> Chops:
         """The flips of the lines for every sample, and what holds at every read."""
         x, d = (of_slices, of_lanes) if self.columns else (of_lanes, of_slices)
-        return Chops(x, d, product=product, sweeps=sweeps, switched=switched)
+        return Chops(x, d, product=product, sweeps=sweeps, switched=switched, flips=flips)
 
 
 def chop(choppers: Choppers, reads: Reads, positions: Tensor, samples: int, draws: Draws) -> Chops:
@@ -72,7 +76,7 @@ def chop(choppers: Choppers, reads: Reads, positions: Tensor, samples: int, draw
         ends = reads.numbers[reads.slices == size - 1]
         lane_coins = draws.uniform(Stream.CHOP_OUT.of(0), ends, lanes).numpy()
     flips = np.empty((samples, size), bool), np.empty((samples, lanes), bool)
-    at_reads = np.empty((count, lanes), np.float32), np.empty(count, np.int64), np.empty(count, bool)
+    at_reads = np.empty((count, lanes), np.float32), np.empty(count, np.int64), *np.empty((2, count), bool)
     follow: Any = _compiled() if draws.implementation == "cpu" else follow_reads
     follow(
         *(*flips, *at_reads, by_slice, by_lane, choppers.switched.numpy(), choppers.sweeps.numpy()),
@@ -85,7 +89,7 @@ _NO_COINS, _NO_LANE_COINS = np.empty(0, np.float32), np.empty((0, 0), np.float32
 
 
 def follow_reads(  # type: ignore[no-untyped-def]
-    of_slices, of_lanes, product, sweeps, switched, by_slice, by_lane, last_switched, sweep,
+    of_slices, of_lanes, product, sweeps, switched, flipping, by_slice, by_lane, last_switched, sweep,
     slices, positions, coins, lane_coins, chance, lane_chance, phase,
 ):  # fmt: skip
     """The samples and reads of a batch in turn: what the choppers are at each, and how the reads flip them (step 4.4).
@@ -107,7 +111,7 @@ def follow_reads(  # type: ignore[no-untyped-def]
         sweeps[e], switched[e] = sweep[()], last_switched[s]
         flips = chance > 0.0 and (coins[e] <= chance if phase == 0 else sweep[()] % phase == phase - 1)
         by_slice[s] ^= flips
-        last_switched[s] = flips
+        last_switched[s] = flipping[e] = flips
         if s == len(by_slice) - 1:
             if lane_chance > 0.0:
                 for i in range(len(by_lane)):

@@ -55,11 +55,11 @@ def _is_odd(count: Tensor) -> Tensor:
 
 def _flip(
     choppers: Choppers, reads: Reads, positions: Tensor, in_flips: _Flips, out_flips: _Flips, draws: Draws
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Let the reads of a batch flip the choppers; what these are at every read, see :class:`Chops`."""
     c_in, c_out, phase, size = choppers.by_slice, choppers.by_lane, choppers.phase, len(choppers.by_slice)
     if len(reads) == 0:
-        return c_out.new_zeros((0, len(c_out)), dtype=torch.float32), reads.slices, c_in[:0]
+        return c_out.new_zeros((0, len(c_out)), dtype=torch.float32), reads.slices, c_in[:0], c_in[:0]
     slices, ends = reads.slices, reads.happening(reads.slices == size - 1).long()
     passed = ends.cumsum(0) - ends
     sweeps = choppers.sweeps + passed
@@ -84,7 +84,7 @@ def _flip(
         total = torch.cat([turned.new_zeros(1, len(c_out)), turned]).cumsum(0)
         opposite ^= _is_odd(total[passed])
         c_out ^= _is_odd(total[-1])
-    return 1.0 - 2.0 * opposite, sweeps, switched
+    return 1.0 - 2.0 * opposite, sweeps, switched, flips
 
 
 def _history(choppers: Choppers, reads: Reads, flips: Tensor) -> tuple[Tensor, Tensor]:

@@ -40,6 +40,19 @@ class DynamicTransferCompound(ChoppedTransferCompound):
 
     4.6 Choppers flip as in TTv3; regularly by default, in the last sweep of a phase.
 
+    With a ``noise_gate`` g above 0, a cell makes no step while the difference of its means is within g standard errors.
+    There is one more matrix, V, the running spread of the reads around their running mean, and after step 4.1:
+
+    4.1a :math:`V[:, s] \leftarrow (1 - \beta_R) V[:, s] + \beta_R (z - R[:, s])^2`, and
+    :math:`R' = (1 - \beta_R) R[:, s] + \beta_R z`.
+
+    4.1b An exponential mean is worth :math:`m = (2 - \beta_R) / \beta_R` reads. If these have the variance
+    :math:`\sigma^2`, then on average :math:`V = \sigma^2 (1 + 1/m)`, and the difference of the two means R' and P has
+    the standard error :math:`\sqrt{2 \sigma^2 / m} = \sqrt{\beta_R V}`.
+
+    4.1c Where :math:`|R' - P[:, s]| \le g \sqrt{\beta_R V}`, nothing passes: steps 4.2, 4.3 and 4.5 are left out, so
+    that H neither collects the noise nor gives a step. It keeps what it holds until the gate opens.
+
     Since P is what the cell settled at with the other sign, an offset of A cancels in :math:`z - P` without any
     reference device.
 
@@ -53,6 +66,8 @@ class DynamicTransferCompound(ChoppedTransferCompound):
     """Limit of the buffer in units of ``transfer_update.desired_bl``, if it is not forgotten; 0: none."""
     experimental_correct_accumulation: bool = False
     """Divide what is accumulated by the number of reads since the flip."""
+    noise_gate: float = Field(default=0.0, ge=0.0)
+    """Standard errors within which a difference of the means counts as noise, g; 0: all pass."""
 
     def build(self, site: Site) -> DynamicTransfer:
         """See :meth:`Compound.build`."""
@@ -75,6 +90,37 @@ def _recursion(  # type: ignore[no-untyped-def]
     return -n * writes, h, kept * running + weight * z, past
 
 
+def _gated_recursion(  # type: ignore[no-untyped-def]
+    z, sign, h, running, past, spread, kappa, switched, sweeps, phase, weight, kept, cap, gate, threshold, most, taken,
+    mu, forgets,
+):  # fmt: skip
+    """The same behind the noise gate (steps 4.1a to 4.1c)."""
+    deviation = z - running
+    spread = kept * spread + weight * (deviation * deviation)
+    written, stepped, running, past = _recursion(
+        z,
+        sign,
+        h,
+        running,
+        past,
+        kappa,
+        switched,
+        sweeps,
+        phase,
+        weight,
+        kept,
+        cap,
+        threshold,
+        most,
+        taken,
+        mu,
+        forgets,
+    )
+    difference = running - past
+    passes = difference * difference > gate * gate * weight * spread
+    return where(passes, written, 0.0), where(passes, stepped, h), running, past, spread
+
+
 class DynamicTransfer(ChoppedTransfer):
     """The recursion of :class:`DynamicTransferCompound`."""
 
@@ -82,7 +128,8 @@ class DynamicTransfer(ChoppedTransfer):
 
     def buffer_names(self) -> list[str]:
         """See :meth:`BufferedTransfer.buffer_names`."""
-        return ["buffered_FP_weight", "running_mean_weight", "past_mean_weight"]
+        names = ["buffered_FP_weight", "running_mean_weight", "past_mean_weight"]
+        return [*names, "running_spread_weight"] if self.config.noise_gate > 0.0 else names
 
     def steps(
         self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor
@@ -99,8 +146,10 @@ class DynamicTransfer(ChoppedTransfer):
             cap = config.transfer_update.desired_bl * config.buffer_cap
         cells, matrices = (values, signs.product), self.rows_of(*self.buffer_names())
         numbers = (kappa, signs.switched, signs.sweeps)
-        constants = (float(phase), weight, 1.0 - weight, cap, *self.quantiser(1.0))
-        return reads.follow(_recursion, cells, matrices, numbers, constants), self.write_rate(k)
+        gate = (config.noise_gate,) if config.noise_gate > 0.0 else ()
+        constants = (float(phase), weight, 1.0 - weight, cap, *gate, *self.quantiser(1.0))
+        recursion = _gated_recursion if gate else _recursion
+        return reads.follow(recursion, cells, matrices, numbers, constants), self.write_rate(k)
 
     def state(self) -> dict[str, Tensor]:
         """See :meth:`Rule.state`."""

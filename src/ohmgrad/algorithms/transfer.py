@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -63,6 +64,8 @@ class TransferCompound(Compound):
 
     has_automatic_period: ClassVar[bool] = False
     """Whether a negative ``transfer_every`` has a meaning."""
+    fewest_devices: ClassVar[int] = 2
+    """How many devices there must be."""
 
     gamma: float = 0.0
     r"""Weight of the fast arrays in the visible weight: :math:`\gamma_k = \gamma^{n-1-k}`."""
@@ -105,8 +108,8 @@ class TransferCompound(Compound):
 
     def check(self) -> None:
         """Raise :class:`~ohmgrad.errors.ConfigError` if the parameters do not fit together."""
-        name, n = type(self).__name__, len(self.unit_cell_devices)
-        require(n >= 2, f"{name}.unit_cell_devices has {n} devices. Give at least 2: the fast array first.")
+        name, n, fewest = type(self).__name__, len(self.unit_cell_devices), self.fewest_devices
+        require(n >= fewest, f"{name}.unit_cell_devices has {n} devices. Give at least {fewest}: the fast array first.")
         for device in self.unit_cell_devices:
             checked(device, f"{name}.unit_cell_devices")
         for field in ("gamma_vec", "transfer_every_vec", "transfer_lr_vec"):
@@ -180,7 +183,7 @@ class Transfer(Rule):
         batch, rates, before = x.shape[0], self.fast_rates(x, d, rate, up, draws), None
         start = move_on(self.known("vectors"), batch, draws.asks or by_host)
         arriving: Samples | None = Samples.of(x, d, rates)
-        for k, array in enumerate(self.all_arrays()):
+        for k, array in self.route():
             reads = self.schedule(k, start, batch, draws)
             if arriving is not None or len(reads):  # even if nothing arrives there, an array may be read
                 samples = Samples.of(x[:0], d[:0], rates[:0]) if arriving is None else arriving
@@ -287,10 +290,7 @@ class Transfer(Rule):
         config = self.config
         if k == len(self.gammas) - 1 and config.no_self_transfer:
             return 0
-        if config.transfer_every_vec:
-            every = config.transfer_every_vec[k]
-        else:
-            every = config.transfer_every * (self.slices / self.n_reads) ** k
+        every = config.transfer_every_vec[k] if config.transfer_every_vec else self.default_period(k)
         return period_in_vectors(every, config.units_in_mbatch, batch)
 
     def schedule(self, k: int, start: Count, batch: int, draws: Draws) -> Reads:
@@ -311,6 +311,17 @@ class Transfer(Rule):
         return next_reads(turns, start, batch, period, self.known("vectors").device, draws)
 
     # --- what a descendant changes -----------------------------------------------------------------------------------
+
+    def route(self) -> Iterable[tuple[int, Array]]:
+        """The arrays that take part in a batch, each with its k: the fast one, and who is written from the one before.
+
+        The last of them is not read.
+        """
+        return enumerate(self.all_arrays())
+
+    def default_period(self, k: int) -> float:
+        """The period of the transfers from array k, where ``transfer_every_vec`` is not given."""
+        return self.config.transfer_every * (self.slices / self.n_reads) ** k
 
     def fast_rates(self, x: Tensor, d: Tensor, rate: float, up: UpdateParameters, draws: Draws) -> Tensor:
         """Learning rate of the fast array for every vector of a batch (step 2), float64 ``[n]``."""

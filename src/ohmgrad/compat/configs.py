@@ -93,7 +93,7 @@ def build_config(
     device: Any = None,
     io_parameters: Any = None,
     up_parameters: Any = None,
-    n_devices: int = 1,
+    n_devices: int | None = None,
     construction_seed: int = 0,
     **fields: Any,
 ) -> Any:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ohmgrad.analysis.plots.response import COLOURS, UNIT
+from ohmgrad.analysis.plots.style import FAINT, tidy
+from ohmgrad.analysis.steps import SampledCells
 from ohmgrad.compat.configs import SingleRPUConfig, UnitCellRPUConfig
 from ohmgrad.compat.pulse_response import (
     compute_pulse_response,
@@ -33,9 +36,6 @@ from ohmgrad.configs import (
     UnitCell,
     WeightNoiseType,
 )
-from ohmgrad.lab.plots.response import COLOURS, UNIT
-from ohmgrad.lab.plots.style import FAINT, tidy
-from ohmgrad.lab.steps import SampledCells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -208,7 +208,10 @@ UNAVAILABLE: dict[str, str] = {
         ["InputRangeCalibrationType", "calibrate_input_ranges"],
         "ranges of inputs are found in training; see pre_post.input_range",
     ),
-    **dict.fromkeys(["fit_measurements", "model_response"], "devices are not fitted to measurements yet"),
+    **dict.fromkeys(
+        ["fit_measurements", "model_response"],
+        "use ohmgrad.analysis.fit_measurements, which takes conductances and directions, and says how certain it is",
+    ),
     "convert_legacy_checkpoint": "files of aihwkit are not read",
     "AnalogMatrix": "use a tile: tile.forward, tile.backward, tile.update",
     "ReadOnlyWeightView": "the visible weight is read like any tensor",

@@ -10,6 +10,8 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
+from ohmgrad.analysis.plots.response import UNIT
+from ohmgrad.analysis.plots.style import FAINT, tidy
 from ohmgrad.compat.configs import InferenceRPUConfig, SingleRPUConfig, UnitCellRPUConfig
 from ohmgrad.compat.inference import InferenceTile, PCMLikeNoiseModel
 from ohmgrad.compat.kinds import tile_class_of
@@ -17,8 +19,6 @@ from ohmgrad.configs import InferenceRPUConfig as NativeInference
 from ohmgrad.configs import PulsedDevice, UnitCell
 from ohmgrad.errors import TileError
 from ohmgrad.inference.pair import from_pair
-from ohmgrad.lab.plots.response import UNIT
-from ohmgrad.lab.plots.style import FAINT, tidy
 from ohmgrad.presets import PresetIOParameters
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
+from ohmgrad.analysis.plots.response import COLOURS, UNIT, frame
 from ohmgrad.compat.pulse_response import (
     compute_pulse_response,
     compute_pulse_statistics,
@@ -17,7 +18,6 @@ from ohmgrad.compat.pulse_response import (
 )
 from ohmgrad.compat.tiles import AnalogTile
 from ohmgrad.configs import RPUConfig
-from ohmgrad.lab.plots.response import COLOURS, UNIT, frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -40,8 +40,17 @@ class SimulatorTile:
         return list(self.cells.get_hidden_parameters())
 
     def get_hidden_parameters(self) -> Tensor:
-        """All hidden parameters ``[n, out, in]``."""
+        """All hidden parameters ``[n, out, in]``.
+
+        :raises TileModuleError: if the arrays of the rule have shapes of their own.
+        """
         values = list(self.cells.get_hidden_parameters().values())
+        if len({value.shape for value in values}) > 1:
+            rule = type(self.cells.rpu_config.device).__name__
+            raise TileModuleError(
+                f"{self.cells.label}: the arrays of {rule} have shapes of their own, so their parameters make no one"
+                " tensor. Ask the tile for them by name: analog_tile.get_hidden_parameters()."
+            )
         return torch.stack(values) if values else torch.empty(0)
 
     def set_hidden_parameters(self, values: Tensor) -> None:

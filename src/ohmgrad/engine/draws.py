@@ -70,6 +70,8 @@ class Stream(IntEnum):
     MODIFIER_ROUND = 51
     MODIFIER_DROP = 52
     """How weights are disturbed in a training for a chip, numbered by the step of the optimizer."""
+    LOW_RANK = 70
+    """Where an array of low rank begins anew, numbered by the transfer."""
 
     def of(self, array: int, part: int = 0) -> int:
         """The stream of one array of the tile, and of one of several uses within it."""

@@ -21,16 +21,16 @@ OPERATORS = {"pm": " ± ", "mp": " ∓ ", "leftarrow": " ← ", "ln": "ln ", "di
 
 def show_devices(console: Console) -> None:
     """Print all devices and configurations; it fits 80 characters."""
-    kinds = _table("Kinds of devices, as they come", "name", "states", "noise", "what")
+    kinds = new_table("Kinds of devices, as they come", "name", "states", "noise", "what")
     for name, kind in device_kinds().items():
         entry = kind_entry(kind)
         kinds.add_row(name, *_size(entry), plain(entry.what))
-    measured = _table("Measured devices", "name and kind", "states", "noise", "what and source")
+    measured = new_table("Measured devices", "name and kind", "states", "noise", "what and source")
     for name, preset in DEVICES.items():
         entry = preset_entry(name)
         base = preset.base.__name__.removesuffix("Device")
         measured.add_row(f"{name}\n[dim]{base}", *_size(entry), f"{entry.what}\n[dim]{entry.source}")
-    configs = _table("Whole configurations, for ohmgrad.presets", "rule", "names", "measured devices, for *")
+    configs = new_table("Whole configurations, for ohmgrad.presets", "rule", "names", "measured devices, for *")
     groups: dict[tuple[str, str], list[str]] = {}
     for config in CONFIGS.values():
         several = f", {config.n_devices} devices" if config.n_devices > 1 else ""
@@ -60,7 +60,7 @@ def show_device(entry: Entry, console: Console) -> None:
     for name, fact in facts.items():
         if fact:
             console.print(f"{name + ':':<13}{fact}", highlight=False)
-    table, idle = _table("", "parameter", "value", "meaning"), []
+    table, idle = new_table("", "parameter", "value", "meaning"), []
     for name in type(device).model_fields:
         value = getattr(device, name)
         if _is_idle(name, value):
@@ -126,12 +126,13 @@ def _number(value: float, decimals: int | None = None) -> str:
     return f"{value:.5g}" if decimals is None else f"{value:.{decimals}f}"
 
 
-def _table(title: str, *columns: str) -> Table:
+def new_table(title: str, *columns: str) -> Table:
+    """An empty table in the style of all; numbers stand on the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:
-        right = name in ("states", "noise", "value")
+        right = name in ("states", "noise", "value", "error")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     return table

@@ -32,4 +32,4 @@ def versions() -> dict[str, str]:
     """Versions of everything that has a say in the numbers."""
     where = f"{platform.system()} {platform.machine()}"
     found = {"ohmgrad": __version__, "python": platform.python_version(), "platform": where}
-    return found | {name: metadata.version(name) for name in ("torch", "numpy", "numba", "scikit-learn")}
+    return found | {name: metadata.version(name) for name in ("torch", "numpy", "numba", "scikit-learn", "lmfit")}

@@ -53,11 +53,14 @@ def unlike(tiles: Iterable[nn.Module], state: dict[str, Any], prefix: str) -> It
 
 def _unlike_tile(label: str, tile: AnalogTile, state: dict[str, Any], prefix: str) -> Iterator[str]:
     theirs = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    shapes = [value.shape for key, value in theirs.items() if _is_weight(key) and isinstance(value, Tensor)]
-    size = tile.weight.shape
-    if shapes and shapes[0] != size:
-        yield f"{label} has {size[0]} x {size[1]} cells, that of the state {' x '.join(map(str, shapes[0]))}."
-    mine = _of_rule(tile.rule.state_dict())
+    shapes = {key: value.shape for key, value in theirs.items() if _is_weight(key) and isinstance(value, Tensor)}
+    own = tile.rule.state_dict()
+    for key, shape in shapes.items():
+        size = own[key].shape if key in own else tile.weight.shape  # arrays may have shapes of their own
+        if shape != size:
+            yield f"{label} has {size[0]} x {size[1]} cells, that of the state {' x '.join(map(str, shape))}."
+            break
+    mine = _of_rule(own)
     if mine != (given := _of_rule(theirs)):
         lacking, odd = sorted(mine - given), sorted(given - mine)
         parts = [f"not in the state: {', '.join(lacking)}"] if lacking else []

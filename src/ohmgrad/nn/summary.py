@@ -35,7 +35,7 @@ class LayerSummary:
     tiles: tuple[tuple[int, int], ...]
     """Rows (outputs) and columns (inputs, an analog bias included) of every tile."""
     arrays: int
-    """Devices that store one weight: arrays of every tile."""
+    """Arrays of every tile: devices that store one weight, unless the arrays have shapes of their own."""
     cells: int
     """Devices altogether."""
     utilisation: float | None
@@ -117,7 +117,7 @@ def _row(name: str, layer: AnalogLayer, use: _Use | None) -> LayerSummary:
     points = sum(rows * columns for rows, columns in sizes)
     matrix = layer.matrix
     flat = torch.empty(sum(matrix.out_sizes) * matrix.groups, sum(matrix.in_sizes), device="meta")
-    device, arrays = _device(tiles[0])
+    device, arrays, _ = _device(tiles[0])
     mapping = tiles[0].rpu_config.mapping
     limits = mapping.max_output_size, mapping.max_input_size
     capacity = sum((limits[0] or rows) * (limits[1] or columns) for rows, columns in sizes)
@@ -128,7 +128,7 @@ def _row(name: str, layer: AnalogLayer, use: _Use | None) -> LayerSummary:
         device=device,
         tiles=sizes,
         arrays=arrays,
-        cells=points * arrays,
+        cells=sum(_device(tile)[2] for tile in tiles),
         utilisation=points / capacity if any(limits) else None,
         memory=sum(memory_of(tile, tile.weight).total for tile in tiles),
         output_shape=None if use is None else use.output_shape,
@@ -136,13 +136,15 @@ def _row(name: str, layer: AnalogLayer, use: _Use | None) -> LayerSummary:
     )
 
 
-def _device(tile: Any) -> tuple[str, int]:
-    """What stores the weights of a tile, and how many of these each takes."""
+def _device(tile: Any) -> tuple[str, int, int]:
+    """What stores the weights of a tile, in how many arrays, and how many devices that is altogether."""
+    points = tile.weight.numel()
     if isinstance(tile, AnalogTile):
-        return _class(tile.rpu_config.device), max(
-            1, len(tile.rule.cells())
-        )  # an exact weight has no cells, but a place
-    return type(tile.cells.noise_model).__name__, len(tile.cells.g_target)
+        sizes = [cells.weight.numel() for cells in tile.rule.cells()]
+        sizes = sizes or [points]  # an exact weight has no cells, but a place
+        return _class(tile.rpu_config.device), len(sizes), sum(sizes)
+    arrays = len(tile.cells.g_target)
+    return type(tile.cells.noise_model).__name__, arrays, points * arrays
 
 
 def _class(device: Any) -> str:

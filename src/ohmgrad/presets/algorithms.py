@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ohmgrad.algorithms.base import DigitalRankUpdateCell
+from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
+from ohmgrad.algorithms.low_rank import LowRankTransferCompound
 from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
+from ohmgrad.algorithms.multi_tile import MultiTileTransferCompound
+from ohmgrad.algorithms.residual import ResidualTransferCompound
+from ohmgrad.algorithms.rider import ERiderTransferCompound, RiderTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.cells.base import Cell
 from ohmgrad.cells.vector import VectorUnitCell
@@ -39,6 +44,8 @@ class Algorithm:
     """What is tuned to a device; these are the numbers without any preset."""
     desired_bl: int = 31
     """Longest pulse trains of the gradient, likewise."""
+    devices: int = 2
+    """How many devices a compound takes, unless it takes any number and is told."""
 
 
 _SCALED = {"auto_scale": True, "units_in_mbatch": False}
@@ -60,7 +67,12 @@ _ALGORITHMS = (
     Algorithm(
         "ttv4", "TTv4", ("agad",), DynamicTransferCompound, _SCALED, {"fast_lr": 0.1, "in_chop_prob": 0.1}, desired_bl=5
     ),
+    Algorithm("rlv2", "RLv2", ("residual-v2",), ResidualTransferCompound, desired_bl=5),
+    Algorithm("rider", "RIDER", (), RiderTransferCompound),
+    Algorithm("e-rider", "E-RIDER", ("erider",), ERiderTransferCompound, {}, {"in_chop_prob": 0.05}),
     Algorithm("mp", "mixed precision", ("mixed-precision",), MixedPrecisionCompound),
+    Algorithm("mrl", "multi-tile residual learning", ("multi-tile",), MultiTileTransferCompound, devices=4),
+    Algorithm("lrtt", "low-rank Tiki-taka", ("low-rank",), LowRankTransferCompound, devices=3),
 )
 ALGORITHMS = {algorithm.name: algorithm for algorithm in _ALGORITHMS}
 """Every learning rule by its name."""
@@ -85,18 +97,20 @@ def build_config(
     device: PulsedDevice | IdealDevice | Cell | Callable[[], Any],
     io_parameters: IOParameters | Callable[[], IOParameters] = IOParameters,
     up_parameters: UpdateParameters | Callable[[], UpdateParameters] | None = None,
-    n_devices: int = 1,
+    n_devices: int | None = None,
     construction_seed: int = 0,
     **fields: Any,
 ) -> RPUConfig:
     """The configuration that trains a device by a learning rule.
 
     :param algorithm: ``"sgd"``, ``"ttv1"`` (``"tt"``, ``"tiki-taka"``), ``"ttv2"``, ``"ttv3"`` (``"c-ttv2"``,
-        ``"chopped-ttv2"``), ``"ttv4"`` (``"agad"``) or ``"mp"`` (``"mixed-precision"``).
+        ``"chopped-ttv2"``), ``"ttv4"`` (``"agad"``), ``"rlv2"`` (``"residual-v2"``), ``"rider"``, ``"e-rider"``
+        (``"erider"``), ``"mrl"`` (``"multi-tile"``), ``"lrtt"`` (``"low-rank"``) or ``"mp"`` (``"mixed-precision"``).
     :param device: a device or a cell, or what makes one, such as its class; yours is copied, once for each array.
     :param io_parameters: converters and noise, of the layer and of the reads of transfers (those without management).
-    :param up_parameters: pulses of the gradient, and of transfers in TTv1; by default those of the rule.
-    :param n_devices: with ``"sgd"``, so many devices share the weight, and a random one is pulsed.
+    :param up_parameters: pulses of the gradient, and of transfers without a buffer; by default those of the rule.
+    :param n_devices: with ``"sgd"``, so many devices share the weight, and a random one is pulsed (default: 1); with
+        ``"mrl"``, the number of tiles (default: 4).
     :param construction_seed: of the compound.
     :param fields: fields of the compound that shall differ from the definition of the rule.
     :raises ConfigError: if there is no such rule or field, or something else was given than is asked for.
@@ -105,32 +119,35 @@ def build_config(
     if up_parameters is None:
         up_parameters = UpdateParameters(desired_bl=rule.desired_bl)
     io, up = _made(io_parameters, "io_parameters"), _made(up_parameters, "up_parameters")
-    if isinstance(n_devices, bool) or not isinstance(n_devices, int) or n_devices < 1:
+    if n_devices is not None and (isinstance(n_devices, bool) or not isinstance(n_devices, int) or n_devices < 1):
         raise ConfigError(f"n_devices = {n_devices!r}. Give a whole number from 1.")
     if "unit_cell_devices" in fields:
         raise ConfigError("build_config makes unit_cell_devices from its argument device. Leave them out.")
     common: dict[str, Any] = {"forward": io, "backward": io.model_copy(deep=True), "update": up}
     seed = {"construction_seed": construction_seed} if construction_seed else {}
     if rule.name == "sgd":
-        if n_devices == 1:
+        if n_devices in (None, 1):
             one = _made(device, "device").replaced(**seed, **fields)
             return (
                 UnitCellRPUConfig(device=one, **common)
                 if isinstance(one, Cell)
                 else SingleRPUConfig(device=one, **common)
             )
-        several = [_made(device, "device") for _ in range(n_devices)]
+        several = [_made(device, "device") for _ in range(n_devices or 1)]
         policy = {"update_policy": VectorUnitCellUpdatePolicy.SINGLE_RANDOM}
         return UnitCellRPUConfig(device=VectorUnitCell(unit_cell_devices=several, **policy | seed | fields), **common)
-    if n_devices != 1:
+    takes_any_number = rule.rule is MultiTileTransferCompound
+    if n_devices not in (None, 1) and not takes_any_number:
         raise ConfigError(f"n_devices = {n_devices}: {rule.title} has a number of devices of its own. Leave it out.")
     given = {**rule.fixed, **rule.numbers, **seed, **fields}
     if issubclass(rule.rule, DigitalRankUpdateCell):
         return DigitalRankUpdateRPUConfig(device=rule.rule(device=_made(device, "device"), **given), **common)
-    given.setdefault("transfer_forward", unmanaged(io))
-    if rule.rule is TransferCompound:
+    reads_vectors = rule.rule is LowRankTransferCompound  # which are as small as gradients are
+    given.setdefault("transfer_forward", io.model_copy(deep=True) if reads_vectors else unmanaged(io))
+    if not issubclass(rule.rule, BufferedTransferCompound):
         given.setdefault("transfer_update", up.model_copy(deep=True))
-    compound: Any = rule.rule(unit_cell_devices=[_made(device, "device") for _ in range(2)], **given)
+    count = n_devices if takes_any_number and n_devices else rule.devices
+    compound: Any = rule.rule(unit_cell_devices=[_made(device, "device") for _ in range(count)], **given)
     return UnitCellRPUConfig(device=compound, **common)
 
 

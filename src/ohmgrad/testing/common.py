@@ -15,8 +15,13 @@ from torch import Tensor
 
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
+from ohmgrad.algorithms.chopping import ChopperParameters
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
+from ohmgrad.algorithms.low_rank import LowRankTransferCompound
 from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
+from ohmgrad.algorithms.multi_tile import MultiTileTransferCompound
+from ohmgrad.algorithms.residual import ResidualTransferCompound
+from ohmgrad.algorithms.rider import ERiderTransferCompound, RiderTransferCompound
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.configs import DigitalRankUpdateRPUConfig, PulsedDevice, RPUConfig, SingleRPUConfig, UnitCellRPUConfig
 from ohmgrad.tile import AnalogTile
@@ -56,8 +61,11 @@ COMPOUNDS: dict[str, type[TransferCompound]] = {
     "ttv2": BufferedTransferCompound,
     "ttv3": ChoppedTransferCompound,
     "ttv4": DynamicTransferCompound,
+    "rlv2": ResidualTransferCompound,
+    "rider": RiderTransferCompound,
+    "e-rider": ERiderTransferCompound,
 }
-"""The compounds of the learning rules, by short name."""
+"""The compounds of the learning rules with two arrays, by short name."""
 
 
 def implementations() -> list[Implementation]:
@@ -66,16 +74,26 @@ def implementations() -> list[Implementation]:
 
 
 def by_rule(name: str, device: PulsedDevice, **fields: Any) -> RPUConfig:
-    """A configuration that trains a device by a rule: ``"sgd"``, one of the compounds, or ``"mp"`` (mixed precision).
+    """A configuration that trains a device by a rule.
 
-    Transfers happen after every second vector (after every batch in mixed precision), so that in a few steps every part
+    ``"sgd"``, one of the compounds, ``"mrl"`` (multi-tile residual learning, on three arrays), ``"mp"`` (mixed
+    precision) or ``"lrtt"`` (low-rank Tiki-taka).
+
+    Transfers happen after every second vector (after every batch in the last two), so that in a few steps every part
     of a rule has acted. ``fields`` are those of the compound.
     """
     if name == "sgd":
         return SingleRPUConfig(device=device)
     if name == "mp":
         return DigitalRankUpdateRPUConfig(device=MixedPrecisionCompound(device=device, **fields))
-    chopped = {"in_chop_prob": 0.4} if name in ("ttv3", "ttv4") else {}
+    if name == "lrtt":
+        fields = {"rank": 2, "transfer_every": 1, "transfer_lr": 0.3, "reinit_gain": 1.0, **fields}
+        return UnitCellRPUConfig(device=LowRankTransferCompound(unit_cell_devices=[device] * 3, **fields))
+    if name == "mrl":
+        counted = {"units_in_mbatch": False, "transfer_every": 2.0, "period_growth": 2.0}
+        fields = {**counted, "gamma": 0.5, "transfer_lr": 0.05, **fields}
+        return UnitCellRPUConfig(device=MultiTileTransferCompound(unit_cell_devices=[device] * 3, **fields))
+    chopped = {"in_chop_prob": 0.4} if issubclass(COMPOUNDS[name], ChopperParameters) else {}
     fields = {"units_in_mbatch": False, "transfer_every": 2.0, "fast_lr": 1.0, **chopped, **fields}
     return UnitCellRPUConfig(device=COMPOUNDS[name](unit_cell_devices=[device, device], **fields))
 

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
+from ohmgrad.analysis.plots.response import draw_portrait, draw_response
+from ohmgrad.analysis.portrait import portray
+from ohmgrad.analysis.response import measure_response
 from ohmgrad.lab.catalogue import Entry
 from ohmgrad.lab.cells import CELLS, make_cell
 from ohmgrad.lab.compare import Comparison
 from ohmgrad.lab.plots.arrays import draw_arrays
 from ohmgrad.lab.plots.curves import draw_curves
 from ohmgrad.lab.plots.panels import draw_panels
-from ohmgrad.lab.plots.response import draw_portrait, draw_response
-from ohmgrad.lab.portrait import portray
-from ohmgrad.lab.response import measure_response
 from ohmgrad.lab.storage import write_json
 from ohmgrad.lab.studies.reproduction import Reproduction
 

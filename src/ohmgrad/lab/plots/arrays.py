@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ohmgrad.lab.plots.style import FAINT, INK, new_figure, save
+from ohmgrad.analysis.plots.style import FAINT, INK, new_figure, save
 from ohmgrad.lab.recipes import RECIPES
 
 COLUMNS = {"A": "A, the fast array", "C": "C, the slow array", "W": "W, the visible weight"}

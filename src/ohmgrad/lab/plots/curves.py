@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ohmgrad.lab.plots.style import INK, LINES, new_figure, save, tidy
+from ohmgrad.analysis.plots.style import INK, new_figure, save, tidy
+from ohmgrad.lab.plots.style import LINES
 from ohmgrad.lab.recipes import RECIPES
 
 TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)

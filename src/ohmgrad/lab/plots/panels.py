@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ohmgrad.lab.plots.response import COLOURS
-from ohmgrad.lab.plots.style import LINES, new_figure, save, tidy
+from ohmgrad.analysis.plots.response import COLOURS
+from ohmgrad.analysis.plots.style import new_figure, save, tidy
+from ohmgrad.lab.plots.style import LINES
 from ohmgrad.lab.studies.study import Line, Panel
 
 WIDTH, HEIGHT, COLUMNS = 4.6, 3.4, 3

@@ -44,10 +44,10 @@ class SampledCells:
         self.noisy = device.is_noisy
         self.lower, self.upper = device.limits(values)
 
-    def step(self, weights: Tensor, up: bool, noise: Tensor | None = None) -> Tensor:
+    def step(self, weights: Tensor, up: bool | Tensor, noise: Tensor | None = None) -> Tensor:
         """What a pulse adds to weights [..., cells]; without ``noise`` it is the noise-free step."""
         noise = torch.zeros_like(weights) if noise is None else noise
-        direction = torch.full_like(weights, up, dtype=torch.bool)
+        direction = up if isinstance(up, Tensor) else torch.full_like(weights, up, dtype=torch.bool)
         after: Tensor = self.law.function(weights, direction, noise, *self.arguments)
         return after - weights
 
@@ -56,7 +56,7 @@ class SampledCells:
         low, high = torch.quantile(self.lower, 0.1), torch.quantile(self.upper, 0.9)
         low, high = torch.minimum(low, self.lower.mean()), torch.maximum(high, self.upper.mean())
         weights = torch.linspace(float(low), float(high), WEIGHTS, dtype=torch.float64)
-        noise = _normal_quantiles()[:, None] if self.noisy else torch.zeros(1, 1, dtype=torch.float64)
+        noise = normal_quantiles()[:, None] if self.noisy else torch.zeros(1, 1, dtype=torch.float64)
         rows = []
         for weight in weights:
             held = (self.lower <= weight) & (weight <= self.upper)
@@ -90,7 +90,26 @@ class SampledCells:
         return self.step(weights, True) + self.step(weights, False)
 
 
-def _normal_quantiles() -> Tensor:
+def mean_parameters(device: PulsedDevice) -> dict[str, Tensor]:
+    """The parameters of a cell that all have their mean, by name, each [1]."""
+    return {name: value.reshape(-1) for name, value in device.sample(_Mean()).items()}
+
+
+class _Mean:
+    """The sampler of one cell whose parameters all have their mean."""
+
+    has_bias = False
+
+    def normal(self, purpose: int) -> Tensor:
+        """No deviation."""
+        return torch.zeros(1, 1, dtype=torch.float64)
+
+    def uniform(self, purpose: int) -> Tensor:
+        """The number at which nothing rare happens."""
+        return torch.ones(1, 1, dtype=torch.float64)
+
+
+def normal_quantiles(count: int = PULSES) -> Tensor:
     """Standard normal numbers that stand for many pulses: equally probable, mean 0 and variance 1."""
-    values = torch.special.ndtri((torch.arange(PULSES, dtype=torch.float64) + 0.5) / PULSES)
+    values = torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
     return values / values.std(correction=0)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from ohmgrad.analysis.response import measure_response
 from ohmgrad.configs import SoftBoundsDevice
 from ohmgrad.lab.cells import CELLS, make_cell
-from ohmgrad.lab.response import measure_response
 
 
 @pytest.mark.parametrize("name", list(CELLS))

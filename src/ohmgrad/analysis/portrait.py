@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ohmgrad.analysis.response import POINTS, Row
+from ohmgrad.analysis.steps import SampledCells, Steps, mean_parameters
 from ohmgrad.devices.base import PulsedDevice
-from ohmgrad.lab.response import POINTS, Row
-from ohmgrad.lab.steps import SampledCells, Steps
 
 CELLS = 400
 """Cells that are sampled for the statistics."""
@@ -87,7 +86,7 @@ def _up_and_down(row: Row, start: Tensor, points: int, each: int) -> tuple[Tenso
 
 def _mean_train(device: PulsedDevice, points: int, each: int) -> Tensor:
     """Weights, [points], of a train up and a train down sent to a cell of mean parameters, without noise."""
-    cell = SampledCells(device, {name: value.reshape(-1) for name, value in device.sample(_Mean()).items()})
+    cell = SampledCells(device, mean_parameters(device))
     weight = cell.lower
     curve = [weight]
     for up in (True, False):
@@ -108,17 +107,3 @@ def _in_turns(row: Row, start: Tensor, points: int, each: int) -> Tensor:
         row.send([1.0])
         middles.append((raised + row.stored()) / 2.0)
     return torch.stack(middles)
-
-
-class _Mean:
-    """The sampler of one cell whose parameters all have their mean."""
-
-    has_bias = False
-
-    def normal(self, purpose: int) -> Any:
-        """No deviation."""
-        return torch.zeros(1, 1)
-
-    def uniform(self, purpose: int) -> Any:
-        """The number at which nothing rare happens."""
-        return torch.ones(1, 1)

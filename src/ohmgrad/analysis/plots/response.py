@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ohmgrad.lab.plots.style import FAINT, INK, new_figure, save, tidy
-from ohmgrad.lab.portrait import Portrait
-from ohmgrad.lab.response import Response
-from ohmgrad.lab.steps import Steps
+from ohmgrad.analysis.plots.style import FAINT, INK, new_figure, save, tidy
+from ohmgrad.analysis.portrait import Portrait
+from ohmgrad.analysis.response import Response
+from ohmgrad.analysis.steps import Steps
 
 COLOURS = ("#0072b2", "#d1421c", "#1a9870", "#8e4fa8", "#e08e00")
 """One for each cell that is shown."""
