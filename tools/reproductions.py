@@ -31,7 +31,7 @@ def _section(name: str) -> str:
         from mkdocs.exceptions import PluginError
 
         raise PluginError(f"{error.filename} is missing: python tools/reproductions.py FOLDER makes it.") from None
-    took = f"{found['seeds']} seeds, {found['seconds'] / 60:.1f} minutes on one core"
+    took = f"{_counted(found['seeds'], 'seed')}, about {_counted(round(found['core_minutes']), 'minute')} on one core"
     parts = [
         f"## {found['title']} {{#{name}}}",
         f"{found['paper']}. {took}:",
@@ -47,6 +47,10 @@ def _section(name: str) -> str:
     parts.append("\n".join(["| claim | measured | holds |", "| --- | --- | --- |", *claims]))
     parts.append(f"**{found['verdict'].capitalize()}.** {found['differences']}")
     return "\n\n".join(parts)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _known(line: dict[str, Any]) -> bool:

@@ -31,7 +31,7 @@ def draw_panels(panels: Sequence[Panel], title: str, subtitle: str, path: Path) 
 
     Dots are measured means, bands go from the lowest to the highest seed, circles are the numbers of the paper.
     """
-    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import MaxNLocator, NullLocator
 
     columns = min(len(panels), COLUMNS)
     rows = math.ceil(len(panels) / columns)
@@ -59,6 +59,8 @@ def draw_panels(panels: Sequence[Panel], title: str, subtitle: str, path: Path) 
             places = sorted({x for line in panel.lines for x in line.x})
             axes.set_xticks(places, [f"{x:g}" for x in places])
             axes.xaxis.set_minor_locator(NullLocator())
+        if not panel.log_x:
+            axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         tidy(axes, panel.title)
         axes.tick_params(which="minor", labelsize=7, colors="#444444")
         axes.set_xlabel(panel.x_label, fontsize=9)

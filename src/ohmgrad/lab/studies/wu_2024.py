@@ -289,10 +289,9 @@ class NoiseAndBound(LeastSquares):
 
     def trials(self, quick: bool) -> list[Trial]:
         """See :meth:`Study.trials`."""
-        length = 3000 if quick else 6000
         taus, variances = (self.TAUS[::5], self.VARIANCES[:3:2]) if quick else (self.TAUS, self.VARIANCES)
         return [
-            self.trial(name, (tau, variance), seed, length)
+            self.trial(name, (tau, variance), seed, 6000)
             for seed in SEEDS[: 1 if quick else 2]
             for variance in variances
             for tau in taus
