@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ohmgrad.amounts import counted
-
 MARK = re.compile(r"^<!-- study: (\S+) -->$", re.MULTILINE)
 DOCS = Path(__file__).parents[1] / "docs"
 NUMBERS, PICTURES = DOCS / "reproductions", DOCS / "images" / "reproductions"
@@ -33,8 +31,7 @@ def _section(name: str) -> str:
         from mkdocs.exceptions import PluginError
 
         raise PluginError(f"{error.filename} is missing: python tools/reproductions.py FOLDER makes it.") from None
-    minutes = max(1, round(found["seconds"] / 60))
-    took = f"{counted(found['seeds'], 'seed')}, {counted(minutes, 'minute')} on one core"
+    took = f"{_counted(found['seeds'], 'seed')}, about {_counted(round(found['core_minutes']), 'minute')} on one core"
     parts = [
         f"## {found['title']} {{#{name}}}",
         f"{found['paper']}. {took}:",
@@ -45,11 +42,15 @@ def _section(name: str) -> str:
     ]
     if any(_known(line) for panel in found["panels"] for line in panel["lines"]):
         parts.append(f"After the slash: the paper, {found['source']}.")
-    claims = [f"| {claim['text']} | {claim['measured']} | {'yes' if claim['holds'] else '**no**'} |"
-              for claim in found["claims"]]  # fmt: skip
+    holds = {True: "yes", False: "**no**"}
+    claims = [f"| {claim['text']} | {claim['measured']} | {holds[claim['holds']]} |" for claim in found["claims"]]
     parts.append("\n".join(["| claim | measured | holds |", "| --- | --- | --- |", *claims]))
     parts.append(f"**{found['verdict'].capitalize()}.** {found['differences']}")
     return "\n\n".join(parts)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _known(line: dict[str, Any]) -> bool:
@@ -95,7 +96,11 @@ def publish(folder: Path) -> None:
     for place in (NUMBERS, PICTURES):
         place.mkdir(parents=True, exist_ok=True)
     write_json(NUMBERS / f"{done.study.name}.json", found)
-    picture = Image.open(draw_reproduction(done)).convert("RGB").quantize(48, dither=Image.Dither.NONE)
+    picture = (
+        Image.open(draw_reproduction(done))
+        .convert("RGB")
+        .quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    )
     picture.save(PICTURES / f"{done.study.name}.png", optimize=True)
 
 

@@ -59,7 +59,7 @@ class Detection(Study):
         "ttv3": "c-TTv2",
         "ttv4": "AGAD",
     }
-    core_minutes = 1.0
+    core_minutes = 2.0
     CORRELATIONS: ClassVar[tuple[float, ...]] = (-0.4, -0.2, -0.1, 0.0, 0.1, 0.2, 0.4)
 
     def trials(self, quick: bool) -> list[Trial]:
@@ -67,7 +67,7 @@ class Detection(Study):
         places = (-0.4, -0.1, 0.0, 0.1, 0.4) if quick else self.CORRELATIONS
         return [
             self.trial(rule, (at,), seed, 5000)
-            for seed in range(1 if quick else 5)
+            for seed in range(1 if quick else 12)
             for at in places
             for rule in self.series
         ]

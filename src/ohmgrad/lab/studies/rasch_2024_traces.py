@@ -83,7 +83,7 @@ class ConstantGradient(Study):
                 "without offset every rule sends pulses of the right sign, and less than a tenth of them where "
                 "nothing is correlated",
                 "; ".join(
-                    f"{self.series[rule]} {rate[rule][right]:.1f} and {rate[rule][0.0, 0.0]:.1f}"
+                    f"{self.series[rule]} {rate[rule][right]:.1f} and {abs(rate[rule][0.0, 0.0]):.1f}"
                     for rule in self.series
                 ),
                 all(abs(rate[rule][0.0, 0.0]) < 0.1 * rate[rule][right] for rule in self.series),

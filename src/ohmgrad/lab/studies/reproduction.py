@@ -10,6 +10,9 @@ from ohmgrad.errors import ConfigError
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.studies.study import Claim, Results, Study, Trial
 
+DESCRIPTION = ("title", "paper", "setting", "source", "differences", "core_minutes")
+"""What ``results.json`` says of the study itself."""
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -70,7 +73,7 @@ class Reproduction:
         claims = study.claims(results)
         content = {
             "study": study.name,
-            **{name: getattr(study, name) for name in ("title", "paper", "setting", "source", "differences")},
+            **{name: getattr(study, name) for name in DESCRIPTION},
             "quick": self.quick,
             "seeds": len({record["seed"] for record in results.records}),
             "trials": len(results.records),
