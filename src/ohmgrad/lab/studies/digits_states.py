@@ -97,7 +97,7 @@ class ResidualRules(DigitsStudy):
 
     name = "digits-residual"
     title = "Four residual rules on cells of few states"
-    paper = "of nobody yet"
+    paper = "Ours: no paper has compared these rules"
     setting = (
         SAME
         + (

@@ -79,12 +79,11 @@ class ScalarStudy(Study):
 
     def run(self, trial: Trial) -> Iterator[Step | Outcome]:
         """See :meth:`Study.run`; the value is the median over the last quarter."""
-        steps, losses, news = [], [], 0
+        steps, losses = [], []
         for step, loss in learned(self.chain(trial), trial.length, trial.seed):
             steps.append(float(step))
             losses.append(loss)
             if len(losses) % 10 == 1:
-                news += 1
                 yield Step(step, f"{self.measure} {loss:.1e}")
         late = sorted(losses[-len(losses) // 4 :])
         yield Outcome(late[len(late) // 2], steps[9::10], losses[9::10])
