@@ -19,4 +19,4 @@ def test_a_single_tile_comes_as_near_as_its_large_steps_let_it() -> None:
 
 def test_with_four_tiles_as_stated_the_coarse_one_goes_on_to_swing() -> None:
     stated = Chain(tiles=4, states=4, gamma=0.1, fast_lr=0.01, period_growth=2.0)
-    assert last(stated, 800) > 5.0 * last(replace(stated, tiles=1), 800)
+    assert last(stated, 1500) > 5.0 * last(replace(stated, tiles=1), 1500)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ohmgrad.configs import ExponentialResponseDevice, PowerResponseDevice
-from ohmgrad.lab.studies.digits import SAME, SEARCHED, DigitsStudy
+from ohmgrad.lab.studies.digits import ON_MNIST, SAME, SEARCHED, DigitsStudy
 from ohmgrad.lab.studies.study import At, Claim, Panel, Results, Trial
 
 PAPER = "Z. Wu, Q. Xiao, T. Gokmen, O. Fagbohungbe and T. Chen, NeurIPS 2025 (arXiv 2502.06309)"
@@ -45,7 +45,7 @@ class Responses(TwoRules):
         " It was made at the power 0.5 with tau = 0.7, where analog SGD trains in the paper, and serves all places."
     )  # fmt: skip
     coordinates = ("response", "gamma_res", "tau")
-    core_minutes = 2.0
+    core_minutes = 1.0
     EXPONENTS: ClassVar[tuple[float, ...]] = (0.5, 1.0, 2.0)
     TAUS: ClassVar[tuple[float, ...]] = (0.6, 0.8)
 
@@ -93,7 +93,7 @@ class Responses(TwoRules):
         """See :meth:`Study.panels`."""
         return [
             Panel(
-                f"{RESPONSES[int(kind)]}, tau = {tau:g}", "gamma_res", self.measure,
+                f"{RESPONSES[int(kind)]}, tau = {tau:g} {ON_MNIST}", "gamma_res", self.measure,
                 results.lines(1, response=kind, tau=tau),
             )
             for kind, tau in sorted({(at[0], at[2]) for at in results.places("rl")})
@@ -158,7 +158,7 @@ class CycleNoise(TwoRules):
             Panel(f"noise {noise:g} %", "epochs", self.measure, results.curves(noise), markers=False)
             for noise in (noises[0], noises[-1])
         ]
-        return [Panel("last epochs", "noise of a step (%)", self.measure, results.lines(0)), *curves]
+        return [Panel(f"last epochs {ON_MNIST}", "noise of a step (%)", self.measure, results.lines(0)), *curves]
 
 
 PRINTED: dict[tuple[str | float, ...], float] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ohmgrad.lab.studies.digits import SAME, SEARCHED, DigitsStudy
+from ohmgrad.lab.studies.digits import ON_MNIST, SAME, SEARCHED, DigitsStudy
 from ohmgrad.lab.studies.study import At, Claim, Panel, Results, Trial
 from ohmgrad.presets import device_class
 
@@ -30,7 +30,7 @@ class References(DigitsStudy):
     )
     coordinates = ("mean", "std")
     series: ClassVar[dict[str, str]] = {"ttv2": "TTv2", "ttv4": "AGAD", "erider": "E-RIDER"}
-    core_minutes = 2.0
+    core_minutes = 1.0
     PRINTED: ClassVar[dict[str, list[list[float]]]] = {
         "ttv2": [[90.26, 85.98, 79.20], [72.00, 67.85, 57.79]],
         "ttv4": [[92.59, 92.48, 91.37], [92.55, 92.06, 90.43]],
@@ -75,7 +75,12 @@ class References(DigitsStudy):
     def panels(self, results: Results) -> list[Panel]:
         """See :meth:`Study.panels`."""
         return [
-            Panel(f"mean {mean:g}", "standard deviation of the reference", self.measure, results.lines(1, mean=mean))
+            Panel(
+                f"mean {mean:g} {ON_MNIST}",
+                "standard deviation of the reference",
+                self.measure,
+                results.lines(1, mean=mean),
+            )
             for mean in sorted({at[0] for at in results.places("ttv2")})
         ]
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ohmgrad.configs import SoftBoundsDevice
 from ohmgrad.lab.cells import make_cell
-from ohmgrad.lab.studies.digits import SAME, SEARCHED, DigitsStudy, shown
+from ohmgrad.lab.studies.digits import ON_MNIST, SAME, SEARCHED, DigitsStudy, shown
 from ohmgrad.lab.studies.study import At, Claim, Panel, Results, Trial
 
 
@@ -38,7 +38,14 @@ class FewStates(DigitsStudy):
         "mrl6": "6 tiles",
         "mp": "mixed precision",
     }
-    core_minutes = 2.0
+    core_minutes = 1.0
+    differences = (
+        "The order of the paper did not come out: TTv2 is above every chain of tiles, and a sixth tile costs "
+        "accuracy. Rates are constant here, while the paper halves them, and a chain with constant rates swings, the "
+        "more the longer it is (see li2026-fig7). Five times as many epochs did not change it for 4 and 6 tiles. That "
+        "the paper sees 100 epochs of MNIST, some hundred times our inputs, may matter as much. Its 4 states were of "
+        "F-MNIST, which is harder. What agrees: with 10 states TTv1 is below TTv2 and mixed precision is best."
+    )
     perfect = True
     PRINTED: ClassVar[dict[float, list[float]]] = {
         4.0: [10.01, 47.51, 68.09, 73.35, 75.11, 75.61],
@@ -114,7 +121,7 @@ class ResidualRules(DigitsStudy):
         "erider": "E-RIDER",
         "rttv3": "residual TTv3",
     }
-    core_minutes = 2.0
+    core_minutes = 1.0
 
     def device(self, at: At) -> Any:
         """See :meth:`DigitsStudy.device`."""
@@ -126,7 +133,7 @@ class ResidualRules(DigitsStudy):
 
     def trials(self, quick: bool) -> list[Trial]:
         """See :meth:`Study.trials`."""
-        return self.trials_at([(10.0,)], 1) if quick else self.trials_at([(4.0,), (10.0,)], 3)
+        return self.trials_at([(10.0,)], 1) if quick else self.trials_at([(10.0,)], 3)
 
     def claims(self, results: Results) -> list[Claim]:
         """See :meth:`Study.claims`: there is nothing to claim, but which is best can be asked."""
@@ -163,4 +170,6 @@ def panels_over_states(results: Results) -> list[Panel]:
         Panel(f"{count:g} states", "epochs", results.study.measure, results.curves(count), markers=False)
         for count in states
     ]
-    return [Panel("last epochs", "states", results.study.measure, results.lines(0)), *curves]
+    known = any(results.study.published(name, (count,)) for name in results.study.series for count in states)
+    title = f"last epochs {ON_MNIST}" if known else "last epochs"
+    return [Panel(title, "states", results.study.measure, results.lines(0)), *curves]

@@ -61,7 +61,7 @@ class ZeroShifting(Study):
     measure = "pulses for 1 %"
     coordinates = ("step",)
     series: ClassVar[dict[str, str]] = {"exact": "exact steps", "noisy": "steps with 30 % noise"}
-    core_minutes = 2.0
+    core_minutes = 1.0
     STEPS: ClassVar[tuple[float, ...]] = (8e-6, 4e-5, 2e-4, 1e-3, 2e-3, 5e-3)
     GOAL: ClassVar[float] = 0.01
     MOST: ClassVar[float] = 20.0
