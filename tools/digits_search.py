@@ -30,7 +30,7 @@ SEARCHES: tuple[tuple[digits.DigitsStudy, tuple[At, ...]], ...] = (
     (FewStates(), ((10.0,), (4.0,))),
     (Responses(), (HOME,)),
     (References(), (MIDDLE,)),
-    (ResidualRules(), ((10.0,),)),
+    (ResidualRules(), ((10.0,), (4.0,), (40.0,))),
 )
 
 

@@ -14,12 +14,12 @@ def value(study: Study, series: str, at: float, length: int) -> float:
 
 
 def test_steps_of_half_the_size_take_twice_the_pulses() -> None:
-    large, small = (value(ZeroShifting(), "exact", step, 10000) for step in (4e-3, 2e-3))
+    large, small = (value(ZeroShifting(), "exact", step, 3500) for step in (4e-3, 2e-3))
     assert small == pytest.approx(2.0 * large, rel=0.05)
 
 
 def test_noise_of_the_steps_takes_more_pulses() -> None:
-    exact, noisy = (value(ZeroShifting(), name, 2e-3, 10000) for name in ("exact", "noisy"))
+    exact, noisy = (value(ZeroShifting(), name, 2e-3, 3500) for name in ("exact", "noisy"))
     assert noisy > 1.2 * exact
 
 

@@ -57,8 +57,6 @@ _LR: Space = {"lr": LogRange(0.03, 10.0)}
 _TWO: Space = {**_LR, **TRANSFER}
 _RESIDUAL: Space = {**_TWO, **GAMMA}
 _TILES: Space = {**_TWO, "gamma": LogRange(0.1, 0.7)}  # where the sweep of Li et al. learns
-_REFERENCE: Space = {"transfer_lr": LogRange(0.001, 0.1), "eta": LogRange(0.002, 0.2)}
-"""Of E-RIDER: with transfers from 0.01, as of the others, the best was at the end of the range."""
 RULES: dict[str, Recipe] = {
     **{name: replace(RECIPES[name], space={**RECIPES[name].space, **_LR}) for name in _NAMES},
     **{
@@ -70,11 +68,11 @@ RULES: dict[str, Recipe] = {
                 for n in (3, 4, 6)
             ),
             Recipe("rlv2", "RLv2", _together("rlv2"), _RESIDUAL),
-            Recipe("erider", "E-RIDER", _together("e-rider"), {**_RESIDUAL, **_REFERENCE}),
+            Recipe("erider", "E-RIDER", _together("e-rider"), _RESIDUAL),
         )
     },
 }
-"""The rules of the studies; those with a fast array search the same ranges, but for what is said above."""
+"""The rules of the studies; those with a fast array search the same ranges."""
 
 
 def perfected(config: Any) -> Any:

@@ -47,9 +47,10 @@ class Responses(TwoRules):
     coordinates = ("response", "gamma_res", "tau")
     differences = (
         "Residual learning is ahead wherever it is in the paper, and also at the mildest power, where the paper has "
-        "analog SGD ahead by 0.6 % once. Analog SGD loses accuracy with gamma_res, but does not break down, perhaps because the network has one hidden layer of 32 tanh instead of two of sigmoids, whose gradients "
-        "are smaller; we did not try theirs. Residual learning loses some percent where the response is steepest; its "
-        "settings are those of the mildest response."
+        "analog SGD ahead by 0.6 % once. Analog SGD loses accuracy with gamma_res, but does not break down, perhaps "
+        "because the network has one hidden layer of 32 tanh instead of two of sigmoids, whose gradients are smaller; "
+        "we did not try theirs. Residual learning loses some percent where the response is steepest; its settings are "
+        "those of the mildest response."
     )
     core_minutes = 1.0
     EXPONENTS: ClassVar[tuple[float, ...]] = (0.5, 1.0, 2.0)

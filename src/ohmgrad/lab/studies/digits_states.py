@@ -114,6 +114,10 @@ class ResidualRules(DigitsStudy):
         + SEARCHED
     )
     source = "there are none"
+    differences = (
+        "Nothing can differ. So small a search is no last word on four settings; E-RIDER's are at the lowest rate of "
+        "transfers in the range."
+    )
     coordinates = ("states",)
     series: ClassVar[dict[str, str]] = {
         "rlv2": "RLv2",
@@ -133,7 +137,7 @@ class ResidualRules(DigitsStudy):
 
     def trials(self, quick: bool) -> list[Trial]:
         """See :meth:`Study.trials`."""
-        return self.trials_at([(10.0,)], 1) if quick else self.trials_at([(10.0,)], 3)
+        return self.trials_at([(10.0,)], 1) if quick else self.trials_at([(4.0,), (10.0,), (40.0,)], 3)
 
     def claims(self, results: Results) -> list[Claim]:
         """See :meth:`Study.claims`: there is nothing to claim, but which is best can be asked."""

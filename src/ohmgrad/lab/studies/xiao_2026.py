@@ -11,6 +11,7 @@ from torch import Tensor
 from ohmgrad.analysis.symmetric_points import SymmetricPointTracker, array_of, symmetric_points
 from ohmgrad.analysis.zero_shift import alternate
 from ohmgrad.configs import IOParameters, SoftBoundsDevice
+from ohmgrad.lab.pool import JobError
 from ohmgrad.lab.studies.linear import REPORTS, rms
 from ohmgrad.lab.studies.study import Claim, Outcome, Panel, Results, Step, Study, Trial
 from ohmgrad.lab.studies.wu_2024 import floors, steepness
@@ -64,8 +65,8 @@ class ZeroShifting(Study):
     core_minutes = 1.0
     STEPS: ClassVar[tuple[float, ...]] = (8e-6, 4e-5, 2e-4, 1e-3, 2e-3, 5e-3)
     GOAL: ClassVar[float] = 0.01
-    MOST: ClassVar[float] = 20.0
-    """Pulses after which a trial gives up, in units of one over the step."""
+    MOST: ClassVar[float] = 7.0
+    """Pulses of a trial, in units of one over the step: more than twice as many as exact steps take."""
 
     def trials(self, quick: bool) -> list[Trial]:
         """See :meth:`Study.trials`."""
@@ -89,10 +90,13 @@ class ZeroShifting(Study):
             errors.append(float((weights - points).abs().mean()))
             if len(errors) % 10 == 0:
                 yield Step(done, f"error {100.0 * errors[-1]:.2f} %")
-            if errors[-1] <= self.GOAL or done > trial.length:
+            if done >= trial.length:
                 break
-        (before, after), (high, low) = pulses[-2:], errors[-2:]
-        value = before + (after - before) * (high - self.GOAL) / (high - low)
+        first = next((k for k, error in enumerate(errors) if error <= self.GOAL), None)
+        if first is None:
+            raise JobError(f"{trial.title}: the error is {errors[-1]:.3f} after {done} pulses, above {self.GOAL}.")
+        share = (errors[first - 1] - self.GOAL) / (errors[first - 1] - errors[first])
+        value = pulses[first - 1] + (pulses[first] - pulses[first - 1]) * share
         yield Outcome(value, [n * step for n in pulses[1:]], [100.0 * error for error in errors[1:]])
 
     def claims(self, results: Results) -> list[Claim]:
