@@ -63,7 +63,7 @@ class ZeroShifting(Study):
     coordinates = ("step",)
     series: ClassVar[dict[str, str]] = {"exact": "exact steps", "noisy": "steps with 30 % noise"}
     core_minutes = 1.0
-    STEPS: ClassVar[tuple[float, ...]] = (8e-6, 4e-5, 2e-4, 1e-3, 2e-3, 5e-3)
+    STEPS: ClassVar[tuple[float, ...]] = (8e-6, 4e-5, 2e-4, 1e-3, 5e-3)
     GOAL: ClassVar[float] = 0.01
     MOST: ClassVar[float] = 7.0
     """Pulses of a trial, in units of one over the step: more than twice as many as exact steps take."""
@@ -129,7 +129,7 @@ class ZeroShifting(Study):
                 f"step {at[0]:g}", "pulses x step", "error (%)", results.curves(*at), log_y=True, markers=False,
             )
             for at in results.places("noisy")
-            if at[0] in (2e-4, 2e-3)
+            if at[0] in (2e-4, 1e-3)
         ]  # fmt: skip
         return [Panel("", "step", self.measure, results.lines(0), log_x=True, log_y=True), *curves]
 
