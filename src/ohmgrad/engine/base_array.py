@@ -86,7 +86,8 @@ class Array(HostModule, ABC):
         """Everything about samples that does not depend on the weights."""
         first = move_on(self.known("samples"), samples.counted(), draws.asks)
         if up.pulse_type in EXACT:
-            return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
+            granularity = self.weight_granularity if up.pulse_type is PulseType.MEAN_FIELD else 0.0
+            return ExactUpdates.of(samples, up.pulse_type is not PulseType.NONE, granularity)
         return plan_lines(samples, self.weight_granularity, up, draws, self.index, first)
 
     @abstractmethod

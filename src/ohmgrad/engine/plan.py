@@ -28,7 +28,7 @@ from ohmgrad.words import absolute, maximum, round_even, where
 STOCHASTIC = (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED)
 """The types that draw trains."""
 
-EXACT = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
+EXACT = (PulseType.NONE, PulseType.NONE_WITH_DEVICE, PulseType.MEAN_FIELD)
 """The types without pulses."""
 
 _SIGN_BIT = -(1 << 31)
