@@ -28,6 +28,7 @@ def test_every_algorithm_trains_and_counts_its_pulses(name: str, job_of: Any) ->
     assert first["pulses_a"] == 0
     assert first["pulses_c"] == 0
     arrays = RECIPES[name].arrays
+    assert all((value is not None) == (arrays > 0) for value in record["cost"].values())
     assert (last["pulses_a"] > 0) == (arrays == 2)
     assert set(record["layer"]) == ({"A", "C", "W"} if arrays == 2 else {"W"})
 

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ohmgrad.analysis.cost import cost
+from ohmgrad.analysis.meter import Meter
 from ohmgrad.errors import TileError
 from ohmgrad.lab import tasks
 from ohmgrad.lab.cells import make_cell
@@ -109,7 +111,7 @@ def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
     _warm_up(task, samples, config, job)
     torch.manual_seed(job.seed)
     model = network(task, samples, config)
-    optimizer = AnalogSGD(model.named_parameters(), lr=job.knobs["lr"])
+    optimizer, meter = AnalogSGD(model.named_parameters(), lr=job.knobs["lr"]), Meter(model)
     order = torch.Generator().manual_seed(job.seed)
     history = [_measure(0, model, samples, math.nan, recipe.arrays)]
     started, diverged = time.perf_counter(), False
@@ -122,13 +124,16 @@ def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
             break
         history.append(epoch)
         yield epoch
+    seconds = time.perf_counter() - started
+    spent = cost(model, meter)
     yield {
         "job": asdict(job),
         "config": config.describe(),
         "epochs": [_plain(epoch) for epoch in history],
         "diverged": diverged,
+        "cost": {name: getattr(spent, name) for name in ("latency", "energy", "storage")},
         "layer": {name: _rounded(matrix) for name, matrix in arrays_of(model[0]).items()},
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(seconds, 3),
     }
 
 
