@@ -1,5 +1,6 @@
 """What is known of cells and of training: steps, symmetric points, fitted devices, diagnostics and cost."""
 
+from ohmgrad.analysis.ablation import NonIdeality, ablations, without
 from ohmgrad.analysis.cost import Cost, TileCost, cost
 from ohmgrad.analysis.device_fit import DeviceFit
 from ohmgrad.analysis.fitting import fit_measurements
@@ -13,12 +14,15 @@ __all__ = [
     "DeviceFit",
     "Measurements",
     "Meter",
+    "NonIdeality",
     "SymmetricPointTracker",
     "TileCost",
     "Traffic",
     "ZeroShift",
+    "ablations",
     "cost",
     "fit_measurements",
     "symmetric_points",
+    "without",
     "zero_shift",
 ]
