@@ -6,6 +6,7 @@ from ohmgrad.analysis.device_fit import DeviceFit
 from ohmgrad.analysis.fitting import fit_measurements
 from ohmgrad.analysis.measurements import Measurements
 from ohmgrad.analysis.meter import Meter, Traffic
+from ohmgrad.analysis.recorder import Recorder
 from ohmgrad.analysis.symmetric_points import SymmetricPointTracker, symmetric_points
 from ohmgrad.analysis.zero_shift import ZeroShift, zero_shift
 
@@ -15,6 +16,7 @@ __all__ = [
     "Measurements",
     "Meter",
     "NonIdeality",
+    "Recorder",
     "SymmetricPointTracker",
     "TileCost",
     "Traffic",
