@@ -100,6 +100,7 @@ def compare(
     from rich.console import Console
 
     from ohmgrad.lab.plots import draw_comparison
+    from ohmgrad.lab.report import report_comparison
 
     given = {
         "task": task, "algorithms": algorithms, "device": device, "states": states, "gamma": gamma,
@@ -120,7 +121,7 @@ def compare(
         comparison.write_summary()
         show.show_comparison(comparison, console)
         with console.status("drawing"):
-            pictures = draw_comparison(comparison)
+            pictures = {**draw_comparison(comparison), "page": report_comparison(comparison)}
     except KeyboardInterrupt:
         kept = len(comparison.jobs) - len(comparison.remaining())
         comparison.write_summary()
@@ -188,6 +189,7 @@ def reproduce(
     from rich.console import Console
 
     from ohmgrad.lab.plots import draw_reproduction
+    from ohmgrad.lab.report import report_reproduction
     from ohmgrad.lab.studies import console as show_study
     from ohmgrad.lab.studies import find_study
     from ohmgrad.lab.studies.reproduction import Reproduction
@@ -218,8 +220,9 @@ def reproduce(
         raise typer.Exit(130) from None
     show_study.show_reproduction(reproduction, console)
     with console.status("drawing"):
-        picture = draw_reproduction(reproduction)
+        picture, page = draw_reproduction(reproduction), report_reproduction(reproduction)
     console.print(f"picture: {picture}", highlight=False, soft_wrap=True)
+    console.print(f"page:    {page}", highlight=False, soft_wrap=True)
     console.print(f"numbers: {reproduction.write_results()}", highlight=False, soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.recipes import RECIPES
-from ohmgrad.lab.settings import Setting
+from ohmgrad.lab.settings import Setting, shown
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.training import Job
 
@@ -64,7 +64,12 @@ class Comparison:
         missing = [name for name in setting.algorithms if name not in tuned.get("best", {})]
         if missing:
             raise ConfigError(f"The tuning file knows nothing of {', '.join(missing)}. Tune them: ohmgrad tune.")
-        for path in [*(folder / "runs").glob("*.json"), folder / "summary.json", *folder.glob("*.png")]:
+        for path in [
+            *(folder / "runs").glob("*.json"),
+            folder / "summary.json",
+            *folder.glob("*.png"),
+            *folder.glob("*.html"),
+        ]:
             path.unlink(missing_ok=True)
         knobs = {name: dict(tuned["best"][name]) for name in setting.algorithms}
         for name, values in knobs.items():
@@ -91,7 +96,7 @@ class Comparison:
             name, value = field.name, getattr(setting, field.name)
             if name in given and given[name] != value:
                 raise ConfigError(
-                    f"--{name.replace('_', '-')} contradicts the comparison in {folder}, which has {_shown(value)}. "
+                    f"--{name.replace('_', '-')} contradicts the comparison in {folder}, which has {shown(value)}. "
                     "Leave it out, or choose another folder (--out)."
                 )
         return cls(setting, plain["knobs"], plain["tuned_for"], folder)
@@ -170,7 +175,3 @@ def _row(algorithm: str, records: list[Record]) -> Row:
         seconds=statistics.fmean(record["seconds"] for record in records),
         diverged=sum(record["diverged"] for record in records),
     )
-
-
-def _shown(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)

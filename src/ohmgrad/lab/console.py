@@ -13,6 +13,7 @@ from ohmgrad.lab.tune import Search, Trial
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -68,8 +69,8 @@ def follow(
                 progress.update(every, advance=event.news.done - before)
 
 
-def show_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the table of a comparison; it fits 80 characters."""
+def comparison_table(comparison: Comparison) -> Table:
+    """The table of a comparison; it fits 80 characters."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -92,7 +93,12 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
             f"{row.seconds:.1f}",
             style="green" if row.accuracy == best else "",
         )
-    console.print(table)
+    return table
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the table of a comparison, and what it means."""
+    console.print(comparison_table(comparison))
     console.print(
         "Mean and standard deviation over the seeds. Analog SGD has one array, counted under C; floating point has no "
         "pulses. Seconds are those of one run.",

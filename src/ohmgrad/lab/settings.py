@@ -106,6 +106,11 @@ def parse(name: str, text: str) -> Any:
         raise ValueError(f"give {RULES[name].allowed}, not {text!r}.") from None
 
 
+def shown(value: Any) -> str:
+    """The text that :func:`parse` makes a value of."""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a comparison trains, and how: everything that decides its numbers beside the tuned hyperparameters."""
@@ -130,6 +135,15 @@ class Setting:
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self) | {"algorithms": list(self.algorithms)}
+
+    def words(self) -> list[str]:
+        """As options of the command line."""
+        words = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                words += [f"--{field.name.replace('_', '-')}", shown(value)]
+        return words
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Setting:

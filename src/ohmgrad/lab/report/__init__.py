@@ -1,0 +1,6 @@
+"""One page of HTML about a result: tables, curves that answer to the pointer, and everything it was computed with."""
+
+from ohmgrad.lab.report.comparison import report_comparison
+from ohmgrad.lab.report.reproduction import report_reproduction
+
+__all__ = ["report_comparison", "report_reproduction"]
