@@ -64,12 +64,8 @@ class Comparison:
         missing = [name for name in setting.algorithms if name not in tuned.get("best", {})]
         if missing:
             raise ConfigError(f"The tuning file knows nothing of {', '.join(missing)}. Tune them: ohmgrad tune.")
-        for path in [
-            *(folder / "runs").glob("*.json"),
-            folder / "summary.json",
-            *folder.glob("*.png"),
-            *folder.glob("*.html"),
-        ]:
+        pictures = [*folder.glob("*.png"), *folder.glob("*.html")]
+        for path in [*(folder / "runs").glob("*.json"), folder / "summary.json", *pictures]:
             path.unlink(missing_ok=True)
         knobs = {name: dict(tuned["best"][name]) for name in setting.algorithms}
         for name, values in knobs.items():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from ohmgrad.amounts import amount
 from ohmgrad.lab import pool
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
-SomeJob = TypeVar("SomeJob", bound=pool.Job)
-
 
 def follow(
-    jobs: Sequence[SomeJob],
+    jobs: pool.Jobs[pool.SomeJob],
     workers: int,
-    keep: Callable[[SomeJob, dict[str, Any]], None],
+    keep: Callable[[pool.SomeJob, dict[str, Any]], None],
     console: Console,
     title: str,
     lines: bool,
@@ -45,10 +43,9 @@ def follow(
     )
     if not jobs:
         return
+    steps = len(jobs) * jobs.length if isinstance(jobs, pool.Source) else sum(job.length for job in jobs)
     with Progress(*columns, console=console, speed_estimate_period=600, transient=True) as progress:
-        every = progress.add_task(
-            f"[bold]{title}", total=sum(job.length for job in jobs), note=_runs(kept, kept + len(jobs))
-        )
+        every = progress.add_task(f"[bold]{title}", total=steps, note=_runs(kept, kept + len(jobs)))
         bars: dict[int, Any] = {}
         done: dict[int, int] = {}
         finished = 0

@@ -85,6 +85,7 @@ class Names:
 RULES: dict[str, Rule] = {
     "task": Name(TASKS),
     "algorithms": Names(RECIPES),
+    "rule": Name(RECIPES),
     "device": Name(CELLS),
     "states": Number(int, 2, 100_000),
     "gamma": Number(float, 0, 1),
@@ -93,6 +94,7 @@ RULES: dict[str, Rule] = {
     "batch_size": Number(int, 1, 1000),
     "workers": Number(int, 1, 256),
     "trials": Number(int, 1, 10_000),
+    "seed": Number(int, 0, 2**32 - 1),
     "cells": Number(int, 1, 100),
 }
 """The rule of every setting by name."""
@@ -136,12 +138,12 @@ class Setting:
         """As JSON values."""
         return asdict(self) | {"algorithms": list(self.algorithms)}
 
-    def words(self) -> list[str]:
+    def words(self, without: tuple[str, ...] = ()) -> list[str]:
         """As options of the command line."""
         words = []
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None:
+            if value is not None and field.name not in without:
                 words += [f"--{field.name.replace('_', '-')}", shown(value)]
         return words
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ohmgrad.errors import TileError
 from ohmgrad.lab import tasks
 from ohmgrad.lab.cells import make_cell
+from ohmgrad.lab.fields import configure
 from ohmgrad.lab.recipes import RECIPES
 from ohmgrad.lab.settings import Setting
 from ohmgrad.nn import AnalogLinear
@@ -105,7 +106,7 @@ def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
     """
     recipe, task = RECIPES[job.algorithm], tasks.TASKS[job.task]
     samples = tasks.load(task, job.held_out)
-    config = recipe.build(make_cell(job.device, job.states), job.knobs)
+    config = configure(recipe, make_cell(job.device, job.states), job.knobs)
     _warm_up(task, samples, config, job)
     torch.manual_seed(job.seed)
     model = network(task, samples, config)
