@@ -134,18 +134,15 @@ class Search:
 
 def draw_trials(algorithm: str, count: int) -> list[Trial]:
     """Hyperparameters of ``count`` trials, spread evenly over every range of the algorithm."""
-    space = RECIPES[algorithm].space
     random = np.random.default_rng([SEARCH_SEED, list(RECIPES).index(algorithm)])
+    drawn = spread(RECIPES[algorithm].space, count, random)
+    return [Trial(algorithm, number, knobs, {}) for number, knobs in enumerate(drawn)]
+
+
+def spread(space: Space, count: int, random: np.random.Generator) -> list[dict[str, float]]:
+    """``count`` points of a space, of which every part of every range has as many (Latin hypercube)."""
     shares = np.stack([(random.permutation(count) + random.random(count)) / count for _ in space], axis=1)
-    return [
-        Trial(
-            algorithm,
-            number,
-            {name: scale.at(share) for (name, scale), share in zip(space.items(), row, strict=True)},
-            {},
-        )
-        for number, row in enumerate(shares)
-    ]
+    return [{name: scale.at(share) for (name, scale), share in zip(space.items(), row, strict=True)} for row in shares]
 
 
 def finalists(trials: Sequence[Trial]) -> list[Trial]:

@@ -44,10 +44,10 @@ def knobs(sweep: Sweep) -> list[dict[str, float]]:
 
 
 def test_proposals_learn_from_the_scores(tmp_path: Path) -> None:
-    sweep = Sweep(SETTING, VARY, 30, 1, tmp_path)
+    sweep = Sweep(SETTING, VARY, 40, 1, tmp_path)
     propose(sweep)
     scores = [trial.mean for trial in sweep.trials]
-    assert sum(scores[-10:]) / 10 > sum(scores[:10]) / 10 + 0.1
+    assert sum(scores[-20:]) / 20 > sum(scores[:10]) / 10 + 0.15
     assert {(values["transfer_every"], values["transfer_lr"]) for values in knobs(sweep)} == {(2.0, 0.3)}
     shares = sweep.importances()
     assert shares["lr"] > 0.8

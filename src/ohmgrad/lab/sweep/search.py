@@ -22,7 +22,7 @@ from ohmgrad.lab.recipes import RECIPES, Choice, LinearRange, LogRange, Scale, W
 from ohmgrad.lab.settings import Setting
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.training import Job
-from ohmgrad.lab.tune import Trial, finalists, plain_space, score, validation_job, winner
+from ohmgrad.lab.tune import Trial, finalists, plain_space, score, spread, validation_job, winner
 from ohmgrad.lab.vary import space_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.log"
 """Optuna's record of the proposals and their scores; the name of its study is that of the rule."""
+
+FIRST = 10
+"""Proposals that are spread evenly over all ranges, before the scores say where to look."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Sweep:
         self._open(resume, overwrite)
         self.study = _study(folder / JOURNAL, self.algorithm)
         self._running: dict[int, optuna.Trial] = {}
+        self._first = spread(self.space, FIRST, np.random.default_rng(seed))
         self._forget_unfinished()
 
     def _open(self, resume: bool, overwrite: bool) -> None:
@@ -100,11 +104,14 @@ class Sweep:
         write_json(here, content)
 
     def _forget_unfinished(self) -> None:
-        """What ran when a search was stopped is proposed again."""
+        """What waited or ran when a search was stopped is proposed again."""
         import optuna
 
-        for trial in self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        states = optuna.trial.TrialState
+        while any(trial.state == states.WAITING for trial in self.study.get_trials(deepcopy=False)):
+            self.study.ask()
+        for trial in self.study.get_trials(deepcopy=False, states=(states.RUNNING,)):
+            self.study.tell(trial.number, state=states.FAIL)
 
     @property
     def subtitle(self) -> str:
@@ -211,7 +218,9 @@ class Sweep:
         number = next(k for k in range(len(taken) + 1) if k not in taken)
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         # several at once: those that run count as if they would turn out badly, which keeps proposals apart
-        self.study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=FIRST, seed=seed, constant_liar=True)
+        if number < FIRST:
+            self.study.enqueue_trial(self._first[number])
         asked = self.study.ask()
         knobs = {name: _suggest(asked, name, scale) for name, scale in self.space.items()}
         asked.set_user_attr("number", number)
