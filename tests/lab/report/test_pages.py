@@ -14,11 +14,12 @@ from plotly.graph_objects import Figure
 from ohmgrad.lab.compare import Comparison
 from ohmgrad.lab.plots.panels import look_of
 from ohmgrad.lab.recipes import RECIPES
-from ohmgrad.lab.report import report_comparison, report_reproduction
+from ohmgrad.lab.report import report_comparison, report_reproduction, report_sweep
 from ohmgrad.lab.report.figures import figure
 from ohmgrad.lab.settings import Setting
 from ohmgrad.lab.studies.reproduction import Reproduction
 from ohmgrad.lab.studies.study import At, Claim, Line, Outcome, Panel, Results, Step, Study, Trial
+from ohmgrad.lab.sweep.search import Sweep
 from ohmgrad.lab.training import record_of
 
 REMEDY = (
@@ -121,9 +122,24 @@ def reproduction(folder: Path) -> Reproduction:
 
 
 @pytest.fixture(scope="module")
-def pages(comparison: Comparison, reproduction: Reproduction) -> dict[str, str]:
-    """Both pages by name."""
-    written = {"comparison": report_comparison(comparison), "reproduction": report_reproduction(reproduction)}
+def sweep(folder: Path) -> Sweep:
+    """Of analog SGD, as if the accuracy were the learning rate."""
+    setting = Setting(task="wine", algorithms=("sgd",), epochs=1, seeds=1)
+    made = Sweep(setting, ["lr=0.1..1:log", "dw_min_std=0.1,0.2"], 6, 1, folder / "sweep")
+    for job in made.first_round():
+        made.keep_proposal(job, {"diverged": False, "epochs": [{"accuracy": job.knobs["lr"]}]})
+    made.write_results()
+    return made
+
+
+@pytest.fixture(scope="module")
+def pages(comparison: Comparison, reproduction: Reproduction, sweep: Sweep) -> dict[str, str]:
+    """All pages by name."""
+    written = {
+        "comparison": report_comparison(comparison),
+        "reproduction": report_reproduction(reproduction),
+        "sweep": report_sweep(sweep),
+    }
     return {name: str(path) for name, path in written.items()}
 
 
@@ -139,7 +155,7 @@ def seen(folder: Path, pages: dict[str, str]) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("name", ["comparison", "reproduction"])
+@pytest.mark.parametrize("name", ["comparison", "reproduction", "sweep"])
 def test_a_page_fetches_nothing_and_complains_of_nothing(name: str, seen: dict[str, Any], pages: Any) -> None:
     assert [Path(address.removeprefix("file://")).name for address in seen[name]["requests"]] == ["report.html"]
     assert seen[name]["console"] == []
@@ -149,9 +165,12 @@ def test_a_page_fetches_nothing_and_complains_of_nothing(name: str, seen: dict[s
 def test_every_line_is_drawn_with_its_band_and_the_numbers_of_the_paper(seen: dict[str, Any]) -> None:
     assert seen["comparison"]["traces"] == [4, 4]  # two panels: band and mean of two rules
     assert seen["reproduction"]["traces"] == [5]  # two bands, two means, one set of circles
+    assert seen["sweep"]["traces"] == [2, 2]  # for each hyperparameter the proposals and the winner
 
 
-def test_tables_say_the_numbers_of_the_results(seen: dict[str, Any], comparison: Any, reproduction: Any) -> None:
+def test_tables_say_the_numbers_of_the_results(
+    seen: dict[str, Any], comparison: Comparison, reproduction: Reproduction, sweep: Sweep
+) -> None:
     summary = json.loads((comparison.folder / "summary.json").read_text(encoding="utf-8"))
     for row in summary["algorithms"]:
         assert any(cell.startswith(f"{100 * row['accuracy']:.1f} ±") for cell in seen["comparison"]["cells"])
@@ -159,6 +178,10 @@ def test_tables_say_the_numbers_of_the_results(seen: dict[str, Any], comparison:
     for line in results["panels"][0]["lines"]:
         for value in (*line["y"], *filter(None, line["published"])):
             assert f"{value:.3g}" in seen["reproduction"]["cells"]
+    results = json.loads((sweep.folder / "results.json").read_text(encoding="utf-8"))
+    assert f"{100 * results['scores']['sgd']:.1f} %" in seen["sweep"]["cells"]
+    for name, share in results["importances"].items():
+        assert {name, f"{100 * share:.0f} %"} <= set(seen["sweep"]["cells"])
 
 
 def test_the_claims_and_the_verdict_are_on_the_page(seen: dict[str, Any]) -> None:
@@ -173,12 +196,12 @@ def test_texts_of_users_are_texts(seen: dict[str, Any]) -> None:
     assert "a <b>folder" in seen["comparison"]["text"]
 
 
-@pytest.mark.parametrize(("name", "hidden"), [("comparison", 2), ("reproduction", 2)])
-def test_a_click_on_the_legend_hides_a_line_and_its_band(name: str, hidden: int, seen: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("name", "hidden"), [("comparison", 2), ("reproduction", 2), ("sweep", 1)])
+def test_a_click_on_the_legend_hides_a_line_with_its_band(name: str, hidden: int, seen: dict[str, Any]) -> None:
     assert seen[name]["visible"] - seen[name]["left"] == hidden
 
 
-@pytest.mark.parametrize("name", ["comparison", "reproduction"])
+@pytest.mark.parametrize("name", ["comparison", "reproduction", "sweep"])
 def test_nothing_sticks_out_of_a_telephone(name: str, seen: dict[str, Any]) -> None:
     assert seen[name]["spilled"] <= 0
 

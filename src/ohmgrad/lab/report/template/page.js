@@ -12,15 +12,23 @@ async function unpack() {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** A colour #rrggbb or #rrggbbaa on a dark page: a third of the way to white. */
+const brighter = (hex) => hex.replace(/[0-9a-f]{2}/gi, (part, at) =>
+  at > 5 ? part : Math.round((2 * parseInt(part, 16) + 255) / 3).toString(16).padStart(2, "0"));
+
 /** A figure in the colours of the page; on a dark page, ink is light and the others are brighter. */
 function dressed({ data, layout }) {
   const ink = colour("--ink"), quiet = colour("--quiet"), grid = colour("--grid");
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const axis = { color: quiet, gridcolor: grid, linecolor: grid, zeroline: false, automargin: true };
-  const inked = (trace) => !(trace.meta && trace.meta.ink) ? trace : {
-    ...trace,
-    ...(trace.line && { line: { ...trace.line, color: ink } }),
-    ...(trace.marker && { marker: { ...trace.marker, color: ink } }),
-    ...(trace.fillcolor && { fillcolor: ink + trace.fillcolor.slice(7) }),
+  const inked = (trace) => {
+    const shade = (hex) => trace.meta.ink ? ink + hex.slice(7) : dark ? brighter(hex) : hex;
+    return {
+      ...trace,
+      ...(trace.line && { line: { ...trace.line, color: shade(trace.line.color) } }),
+      ...(trace.marker && { marker: { ...trace.marker, color: shade(trace.marker.color) } }),
+      ...(trace.fillcolor && { fillcolor: shade(trace.fillcolor) }),
+    };
   };
   return [data.map(inked), {
     ...layout,
