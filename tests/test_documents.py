@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import re
 import shlex
@@ -13,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from ohmgrad.cli import app
+from ohmgrad.lab.studies import STUDIES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -71,3 +73,14 @@ def test_makefile_has_every_target_that_is_named(command: str) -> None:
 def test_command_line_understands_every_command_that_is_named(command: str) -> None:
     _, name, *options = shlex.split(command)
     get_command(app).commands[name].make_context(name, options)
+
+
+def test_reproductions_of_the_page_are_whole_ones_with_a_picture() -> None:
+    named = re.findall(r"^<!-- study: (\S+) -->$", (ROOT / "docs/reproductions.md").read_text("utf-8"), re.MULTILINE)
+    assert named
+    assert set(named) <= set(STUDIES)
+    for name in named:
+        found = json.loads((ROOT / "docs/reproductions" / f"{name}.json").read_text("utf-8"))
+        assert (found["study"], found["quick"]) == (name, False)
+        assert found["trials"] == len(STUDIES[name].trials(quick=False))
+        assert (ROOT / "docs/images/reproductions" / f"{name}.png").stat().st_size < 150_000

@@ -16,6 +16,7 @@ except ImportError:
     raise SystemExit("ohmgrad: the command line needs more packages: pip install 'ohmgrad[lab]'") from None
 
 from ohmgrad import __version__
+from ohmgrad.amounts import counted
 from ohmgrad.errors import OhmgradError
 from ohmgrad.lab import compare as comparing
 from ohmgrad.lab import console as show
@@ -66,6 +67,7 @@ Gamma = Annotated[Any, _option("gamma", "Share of A in the visible weight of the
 Epochs = Annotated[Any, _option("epochs", "Passes through the training samples")]
 Seeds = Annotated[Any, _option("seeds", "How many seeds")]
 BatchSize = Annotated[Any, _option("batch_size", "Samples of a mini-batch")]
+Data = Annotated[Any, _option("data", "Where images are, for the tasks mnist, fashion-mnist, cifar10 and cifar100")]
 Workers = Annotated[Any, _option("workers", "Runs at the same time", default="one for each core")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what --out holds.")]
 GO_ON = ("--resume", "--overwrite")
@@ -89,6 +91,7 @@ def compare(
     epochs: Epochs = None,
     seeds: Seeds = None,
     batch_size: BatchSize = None,
+    data: Data = None,
     workers: Workers = None,
     tuned: Annotated[
         Path | None, typer.Option(help="A file that `ohmgrad tune` wrote. Default: the packaged one.")
@@ -105,7 +108,7 @@ def compare(
 
     given = {
         "task": task, "algorithms": algorithms, "device": device, "states": states, "gamma": gamma,
-        "epochs": epochs, "seeds": seeds, "batch_size": batch_size,
+        "epochs": epochs, "seeds": seeds, "batch_size": batch_size, "data": data,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
     _require_one(resume, overwrite)
@@ -146,6 +149,7 @@ def tune(
     epochs: Epochs = None,
     seeds: Seeds = None,
     batch_size: BatchSize = None,
+    data: Data = None,
     trials: Annotated[Any, _option("trials", "Trials of every algorithm", default=20)] = 20,
     workers: Workers = None,
     out: Annotated[Path, typer.Option(help="File of the outcome, for `ohmgrad compare --tuned`.")] = Path("tuned.json"),
@@ -157,7 +161,7 @@ def tune(
 
     given = {
         "task": task, "algorithms": algorithms, "device": device, "states": states, "epochs": epochs,
-        "seeds": seeds, "batch_size": batch_size,
+        "seeds": seeds, "batch_size": batch_size, "data": data,
     }  # fmt: skip
     _require_one(resume, overwrite)
     setting = Setting(**{name: value for name, value in given.items() if value is not None})
@@ -184,6 +188,7 @@ def sweep(
     epochs: Epochs = None,
     seeds: Seeds = None,
     batch_size: BatchSize = None,
+    data: Data = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(help=f"What is searched beside or instead of the usual: {FORMS}. May be given several times."),
@@ -204,7 +209,8 @@ def sweep(
     from ohmgrad.lab.sweep.search import Sweep
 
     given = {
-        "task": task, "device": device, "states": states, "epochs": epochs, "seeds": seeds, "batch_size": batch_size,
+        "task": task, "device": device, "states": states, "epochs": epochs, "seeds": seeds,
+        "batch_size": batch_size, "data": data,
     }  # fmt: skip
     _require_one(resume, overwrite)
     try:
@@ -266,7 +272,8 @@ def reproduce(
     show_study.introduce(study, console)
     if not quick and trials:
         minutes = study.core_minutes * len(trials) / len(reproduction.trials) / processes
-        console.print(f"This takes about {max(1, round(minutes))} minutes on {processes} cores.", highlight=False)
+        took, cores = counted(max(1, round(minutes)), "minute"), counted(processes, "core")
+        console.print(f"This takes about {took} on {cores}.", highlight=False)
     kept = len(reproduction.trials) - len(trials)
     try:
         show.follow(trials, processes, reproduction.save, console, study.name, lines=False, kept=kept)

@@ -10,7 +10,10 @@ from ohmgrad.cli import main
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (["compare", "--task", "mnist"], "give one of digits, breast-cancer, wine, not 'mnist'"),
+        (
+            ["compare", "--task", "mnst"],
+            "wine, mnist, fashion-mnist, cifar10, cifar100, not 'mnst'",
+        ),
         (["compare", "--algorithms", "sgd,ttv9"], "out of fp, sgd, ttv1, rl, ttv2, ttv3, rttv3, ttv4"),
         (["compare", "--algorithms", ""], "give all, or names"),
         (["compare", "--device", "flux"], "give one of soft-bounds, linear, constant"),

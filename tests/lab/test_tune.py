@@ -60,7 +60,7 @@ def test_the_search_is_a_command_that_trains_on_the_training_part_alone(
 ) -> None:
     seen = set()
     load = tasks.load
-    monkeypatch.setattr(tasks, "load", lambda task, held_out: seen.add(held_out) or load(task, held_out))
+    monkeypatch.setattr(tasks, "load", lambda task, part, *data: seen.add(part) or load(task, part, *data))
     assert main([*QUICK, "--out", str(tmp_path / "tuned.json")]) == 0
     assert seen == {"validation"}
     assert "validation accuracy" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.cells import CELLS
 from ohmgrad.lab.recipes import RECIPES
-from ohmgrad.lab.tasks import TASKS
+from ohmgrad.lab.tasks import DATA, TASKS
 
 
 class Rule(Protocol):
@@ -82,8 +82,25 @@ class Names:
         return isinstance(value, tuple) and bool(value) and all(name in self.names for name in value)
 
 
+class Folder:
+    """The path of a folder."""
+
+    allowed = "the path of a folder"
+
+    def parse(self, text: str) -> str:
+        """The path."""
+        if not text:
+            raise ValueError(text)
+        return text
+
+    def holds(self, value: Any) -> bool:
+        """Whether it is some path."""
+        return isinstance(value, str) and bool(value)
+
+
 RULES: dict[str, Rule] = {
     "task": Name(TASKS),
+    "data": Folder(),
     "algorithms": Names(RECIPES),
     "rule": Name(RECIPES),
     "device": Name(CELLS),
@@ -127,6 +144,8 @@ class Setting:
     seeds: int = 3
     """Number of seeds: 0, 1, ..."""
     batch_size: int = 10
+    data: str = DATA
+    """Folder of the images, for tasks that need one."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -139,11 +158,12 @@ class Setting:
         return asdict(self) | {"algorithms": list(self.algorithms)}
 
     def words(self, without: tuple[str, ...] = ()) -> list[str]:
-        """As options of the command line."""
+        """As options of the command line; the folder of images only where it is not the usual one."""
         words = []
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and field.name not in without:
+            usual = value is None or (field.name == "data" and value == DATA)
+            if not usual and field.name not in without:
                 words += [f"--{field.name.replace('_', '-')}", shown(value)]
         return words
 

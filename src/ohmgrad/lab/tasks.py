@@ -1,87 +1,97 @@
-"""Small classification tasks that come with scikit-learn, split once and for all."""
+"""What is learned: small data sets that come with scikit-learn, and images that a user has in a folder."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ohmgrad.lab.image_files import cifar, mnist
+from ohmgrad.lab.networks import Network, lenet, perceptron, resnet
+from ohmgrad.lab.samples import Samples
+
 TEST_SHARE = 0.2
-"""Share of the samples that no training and no tuning ever sees."""
+"""Share of the samples that is held out where the data set does not say which."""
 SPLIT_SEED = 2024
-"""Seed of both splits: every run of every algorithm sees the same samples."""
+"""Seed of all splits: every run of every algorithm sees the same samples."""
+DATA = "data"
+"""Folder in which images are looked for."""
+
+Part = tuple[Any, Any]
+"""Inputs and class numbers."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A data set and the network that learns it: ``inputs - hidden (tanh) - classes``."""
+    """A data set and the network that learns it."""
 
     name: str
-    hidden: int
-    loader: str
-    """Name of the loading function in :mod:`sklearn.datasets`."""
+    network: Network
+    read: Callable[[Path], tuple[Part, Part | None]]
+    """From a folder to the training and the test part; None: all samples are in one."""
+    span: tuple[float, float] | None = None
+    """Range of the inputs, which becomes :attr:`scaled`; None: that of every feature in the training part."""
+    scaled: tuple[float, float] = (-1.0, 1.0)
 
 
-TASKS = {  # 8 x 8 pixels of handwritten digits; 30 features of cell nuclei; 13 chemical features of wines
+def _bundled(loader: str) -> Callable[[Path], tuple[Part, None]]:
+    """A data set of scikit-learn."""
+
+    def read(_: Path) -> tuple[Part, None]:
+        from sklearn import datasets
+
+        return getattr(datasets, loader)(return_X_y=True), None
+
+    return read
+
+
+TASKS = {  # 8 x 8 pixels of handwritten digits; 30 features of cell nuclei; 13 chemical features of wines; images
     task.name: task
     for task in (
-        Task("digits", 32, "load_digits"),
-        Task("breast-cancer", 16, "load_breast_cancer"),
-        Task("wine", 8, "load_wine"),
+        Task("digits", perceptron(32), _bundled("load_digits"), (0.0, 16.0), (0.0, 1.0)),
+        Task("breast-cancer", perceptron(16), _bundled("load_breast_cancer")),
+        Task("wine", perceptron(8), _bundled("load_wine")),
+        Task("mnist", lenet, lambda folder: mnist(folder, "MNIST"), (0.0, 255.0), (0.0, 1.0)),
+        Task("fashion-mnist", lenet, lambda folder: mnist(folder, "FashionMNIST"), (0.0, 255.0), (0.0, 1.0)),
+        Task("cifar10", resnet(), lambda folder: cifar(folder, 10), (0.0, 255.0)),
+        Task("cifar100", resnet(), lambda folder: cifar(folder, 100), (0.0, 255.0)),
     )
 }
 """Every task by name."""
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Training and evaluation samples: ``x`` [samples, features] in [-1, 1], ``y`` [samples] class numbers."""
-
-    x_train: Tensor
-    y_train: Tensor
-    x_eval: Tensor
-    y_eval: Tensor
-
-    @property
-    def features(self) -> int:
-        """Number of inputs."""
-        return self.x_train.shape[1]
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return int(self.y_train.max()) + 1
-
-
-def load(task: Task, held_out: str) -> Samples:
+def load(task: Task, held_out: str, folder: Path | str = DATA) -> Samples:
     """The samples of a task.
 
     :param held_out: ``"test"``: train on the training part, evaluate on the test part. ``"validation"``: the
-        training part alone, split again in the same proportion; the test part is not touched. This is what
-        tuning uses.
-
-    Features are scaled to [0, 1] (digits) or to [-1, 1] (the others) by their range in the training part.
+        training part alone, split again; the test part is not touched. This is what tuning uses.
+    :param folder: where images are.
+    :raises ConfigError: if files of images are missing or damaged.
     """
-    from sklearn import datasets
     from sklearn.model_selection import train_test_split
 
-    def split(x: Any, y: Any) -> Any:
-        return train_test_split(x, y, test_size=TEST_SHARE, stratify=y, random_state=SPLIT_SEED)
+    def split(x: Any, y: Any) -> tuple[Part, Part]:
+        x_train, x_eval, y_train, y_eval = train_test_split(
+            x, y, test_size=TEST_SHARE, stratify=y, random_state=SPLIT_SEED
+        )
+        return (x_train, y_train), (x_eval, y_eval)
 
-    x, y = getattr(datasets, task.loader)(return_X_y=True)
-    x_train, x_eval, y_train, y_eval = split(x, y)
+    training, test = task.read(Path(folder))
+    if test is None:
+        training, test = split(*training)
     if held_out == "validation":
-        x_train, x_eval, y_train, y_eval = split(x_train, y_train)
-    if task.name == "digits":
-        low, high, bottom = 0.0, 16.0, 0.0
-    else:
-        low, high, bottom = x_train.min(axis=0), x_train.max(axis=0), -1.0
+        training, test = split(*training)
+    low, high = task.span or (training[0].min(axis=0), training[0].max(axis=0))
+    bottom, top = task.scaled
 
     def scaled(values: Any) -> Tensor:
         unit = np.clip((values - low) / (high - low), 0.0, 1.0)
-        return torch.tensor(bottom + (1.0 - bottom) * unit, dtype=torch.float32)
+        return torch.tensor(bottom + (top - bottom) * unit, dtype=torch.float32)
 
+    (x_train, y_train), (x_eval, y_eval) = training, test
     return Samples(scaled(x_train), torch.tensor(y_train), scaled(x_eval), torch.tensor(y_eval))

@@ -16,9 +16,14 @@ from ohmgrad.lab import tasks
 from ohmgrad.lab.cells import make_cell
 from ohmgrad.lab.fields import configure
 from ohmgrad.lab.recipes import RECIPES
+from ohmgrad.lab.samples import Samples
 from ohmgrad.lab.settings import Setting
-from ohmgrad.nn import AnalogLinear
+from ohmgrad.nn import named_analog_tiles
 from ohmgrad.optim import AnalogSGD
+from ohmgrad.tile import AnalogTile
+
+EVALUATED_AT_ONCE = 1000
+"""Samples that are evaluated together."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,15 @@ class Job:
     batch_size: int
     knobs: dict[str, float]
     held_out: str = "test"
+    data: str = tasks.DATA
+    """Folder of the images, for tasks that need one."""
     label: str = ""
     """Name of the run among others."""
 
     @classmethod
     def of(cls, setting: Setting, algorithm: str, seed: int, knobs: dict[str, float], **more: Any) -> Job:
         """The run of one algorithm and seed in a setting."""
-        shared = {name: getattr(setting, name) for name in ("task", "device", "states", "epochs", "batch_size")}
+        shared = {name: getattr(setting, name) for name in ("task", "data", "device", "states", "epochs", "batch_size")}
         return cls(algorithm=algorithm, seed=seed, knobs=knobs, **shared, **more)
 
     @property
@@ -90,26 +97,17 @@ class Epoch:
         return f"epoch {self.number}, {100 * self.accuracy:.1f} %"
 
 
-def network(task: tasks.Task, samples: tasks.Samples, config: Any) -> nn.Sequential:
-    """``inputs - hidden (tanh) - classes`` with analog weights and digital biases."""
-    return nn.Sequential(
-        AnalogLinear(samples.features, task.hidden, bias=True, rpu_config=config),
-        nn.Tanh(),
-        AnalogLinear(task.hidden, samples.classes, bias=True, rpu_config=config),
-    )
-
-
 def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
     """Run a job: yields an :class:`Epoch` after each, and at last the record (JSON values).
 
     A run that diverges (a loss that is no longer a number) ends early; its record says so.
     """
     recipe, task = RECIPES[job.algorithm], tasks.TASKS[job.task]
-    samples = tasks.load(task, job.held_out)
+    samples = tasks.load(task, job.held_out, job.data)
     config = configure(recipe, make_cell(job.device, job.states), job.knobs)
     _warm_up(task, samples, config, job)
     torch.manual_seed(job.seed)
-    model = network(task, samples, config)
+    model = task.network(samples, config)
     optimizer = AnalogSGD(model.named_parameters(), lr=job.knobs["lr"])
     order = torch.Generator().manual_seed(job.seed)
     history = [_measure(0, model, samples, math.nan, recipe.arrays)]
@@ -123,12 +121,13 @@ def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
             break
         history.append(epoch)
         yield epoch
+    _, first = next(named_analog_tiles(model))
     yield {
         "job": asdict(job),
         "config": config.describe(),
         "epochs": [_plain(epoch) for epoch in history],
         "diverged": diverged,
-        "layer": {name: _rounded(matrix) for name, matrix in arrays_of(model[0]).items()},
+        "layer": {name: _rounded(matrix) for name, matrix in arrays_of(first).items()},
         "seconds": round(time.perf_counter() - started, 3),
     }
 
@@ -140,25 +139,33 @@ def record_of(job: Job) -> dict[str, Any]:
     return record
 
 
-def arrays_of(layer: nn.Module) -> dict[str, Tensor]:
-    """The arrays of a layer, [out, in] each: ``A`` (fast; signs of the choppers undone), ``C`` (slow), ``W`` (visible).
+def arrays_of(tile: AnalogTile) -> dict[str, Tensor]:
+    """The arrays of a tile, [out, in] each: ``A`` (fast), ``C`` (slow) and ``W`` (visible).
 
-    A layer without a fast array has ``W`` alone.
+    Of A, the signs of the choppers are undone, and a digital reference is subtracted. A tile without a fast array has
+    ``W`` alone. Of more than two arrays, A is the first and C the last; of low-rank Tiki-taka, A is the product of the
+    two narrow ones.
     """
-    assert isinstance(layer, AnalogLinear)
-    hidden, state = layer.tile.get_hidden_parameters(), layer.tile.algorithm_state()
-    arrays = {"W": layer.tile.get_weights()}
-    if "hidden_weights_1" in hidden:
-        fast = hidden["hidden_weights_0"].clone()
+    hidden, state = tile.get_hidden_parameters(), tile.algorithm_state()
+    names = [name for name in hidden if name.startswith("hidden_weights_")]
+    arrays = {"W": tile.get_weights()}
+    if len(names) > 1:
+        fast, slow = hidden[names[0]].clone(), hidden[names[-1]]
+        if fast.shape != slow.shape:
+            fast = fast @ hidden[names[1]]
+        for reference in ("programmed_reference", "reference"):
+            if reference in hidden:
+                fast -= hidden[reference]
+                break
         if "in_chopper" in state:
             fast *= 1.0 - 2.0 * state["in_chopper"].to(fast).reshape(1, -1)
             fast *= 1.0 - 2.0 * state["out_chopper"].to(fast).reshape(-1, 1)
-        arrays = {"A": fast, "C": hidden["hidden_weights_1"], **arrays}
+        arrays = {"A": fast, "C": slow, **arrays}
     return {name: matrix.detach() for name, matrix in arrays.items()}
 
 
 def _epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, samples: tasks.Samples, batch: int, order: torch.Generator
+    model: nn.Module, optimizer: torch.optim.Optimizer, samples: Samples, batch: int, order: torch.Generator
 ) -> float:
     """Train on every sample once, in random order; gives the mean loss."""
     total = 0.0
@@ -172,13 +179,13 @@ def _epoch(
 
 
 @torch.no_grad()
-def _measure(number: int, model: nn.Sequential, samples: tasks.Samples, train_loss: float, arrays: int) -> Epoch:
+def _measure(number: int, model: nn.Module, samples: Samples, train_loss: float, arrays: int) -> Epoch:
     model.eval()
-    answers = model(samples.x_eval)
+    answers = torch.cat([model(part) for part in samples.x_eval.split(EVALUATED_AT_ONCE)])
     loss = _finite(nn.functional.cross_entropy(answers, samples.y_eval))
     accuracy = float((answers.argmax(dim=1) == samples.y_eval).float().mean())
     model.train()
-    counts = [module.tile.pulse_counts() for module in model if isinstance(module, AnalogLinear)] if arrays else []
+    counts = [tile.pulse_counts() for _, tile in named_analog_tiles(model)] if arrays else []
     fast = sum(int(layer[0].total.sum()) for layer in counts) if arrays > 1 else 0
     slow = sum(int(layer[-1].total.sum()) for layer in counts)
     return Epoch(number, round(accuracy, 6), loss, train_loss, fast, slow)
@@ -191,9 +198,9 @@ def _finite(loss: Tensor) -> float:
     return value
 
 
-def _warm_up(task: tasks.Task, samples: tasks.Samples, config: Any, job: Job) -> None:
+def _warm_up(task: tasks.Task, samples: Samples, config: Any, job: Job) -> None:
     """Train a throw-away network for one batch, so that compilation is not in the seconds of the run."""
-    model = network(task, samples, config)
+    model = task.network(samples, config)
     optimizer = AnalogSGD(model.named_parameters(), lr=job.knobs["lr"])
     nn.functional.cross_entropy(model(samples.x_train[:8]), samples.y_train[:8]).backward()
     optimizer.step()

@@ -119,7 +119,7 @@ def test_the_search_is_a_command_that_leaves_a_picture_a_page_and_numbers(
 ) -> None:
     seen = []
     load = tasks.load
-    monkeypatch.setattr(tasks, "load", lambda task, held_out: seen.append(held_out) or load(task, held_out))
+    monkeypatch.setattr(tasks, "load", lambda task, held_out, data: seen.append(held_out) or load(task, held_out, data))
     save = Sweep.keep_proposal
 
     def save_then_stop(self: Sweep, *news: Any) -> None:

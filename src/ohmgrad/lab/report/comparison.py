@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ohmgrad.amounts import counted
 from ohmgrad.lab.compare import Comparison
 from ohmgrad.lab.console import comparison_table, untuned
 from ohmgrad.lab.plots.curves import CLOSEST, TICKS, learning_curves
@@ -26,11 +27,10 @@ def report_comparison(comparison: Comparison) -> Path:
     """Write the page of a comparison into its folder; gives the file."""
     records = {row.algorithm: comparison.records(row.algorithm) for row in comparison.rows()}
     runs, every = sum(map(len, records.values())), len(comparison.jobs)
-    seeds = comparison.setting.seeds
     unlike = untuned(comparison)
     page = Page(
         title="Comparison of learning rules",
-        subtitle=f"{comparison.title}, {seeds} seed{'s' if seeds > 1 else ''}",
+        subtitle=f"{comparison.title}, {counted(comparison.setting.seeds, 'seed')}",
         command=command_of(comparison),
         paragraphs=[] if runs == every else [f"Not finished: {runs} of {every} runs are in this page."],
         figures=_figures(records) if records else [],

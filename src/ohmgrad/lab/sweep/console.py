@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ohmgrad.amounts import counted
 from ohmgrad.lab.sweep.search import Sweep
 from ohmgrad.lab.tune import Trial
 
@@ -46,8 +47,8 @@ def ending_text(sweep: Sweep) -> str:
     if (ending := sweep.ending()) is None:
         return "The winner was not tested yet."
     spread = "" if ending.spread is None else f" ± {100 * ending.spread:.1f}"
-    count = len(ending.accuracies)
-    return f"test accuracy of the winner: {100 * ending.mean:.1f}{spread} % ({count} seed{'s' if count > 1 else ''})"
+    seeds = counted(len(ending.accuracies), "seed")
+    return f"test accuracy of the winner: {100 * ending.mean:.1f}{spread} % ({seeds})"
 
 
 def show_sweep(sweep: Sweep, console: Console) -> None:
