@@ -10,7 +10,7 @@ from typing import Any
 
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.recipes import RECIPES
-from ohmgrad.lab.settings import Setting
+from ohmgrad.lab.settings import Setting, shown
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.training import Job
 
@@ -71,7 +71,8 @@ class Comparison:
         missing = [name for name in setting.algorithms if name not in tuned.get("best", {})]
         if missing:
             raise ConfigError(f"The tuning file knows nothing of {', '.join(missing)}. Tune them: ohmgrad tune.")
-        for path in [*(folder / "runs").glob("*.json"), folder / "summary.json", *folder.glob("*.png")]:
+        pictures = [*folder.glob("*.png"), *folder.glob("*.html")]
+        for path in [*(folder / "runs").glob("*.json"), folder / "summary.json", *pictures]:
             path.unlink(missing_ok=True)
         knobs = {name: dict(tuned["best"][name]) for name in setting.algorithms}
         for name, values in knobs.items():
@@ -98,7 +99,7 @@ class Comparison:
             name, value = field.name, getattr(setting, field.name)
             if name in given and given[name] != value:
                 raise ConfigError(
-                    f"--{name.replace('_', '-')} contradicts the comparison in {folder}, which has {_shown(value)}. "
+                    f"--{name.replace('_', '-')} contradicts the comparison in {folder}, which has {shown(value)}. "
                     "Leave it out, or choose another folder (--out)."
                 )
         return cls(setting, plain["knobs"], plain["tuned_for"], folder)
@@ -185,7 +186,3 @@ def _row(algorithm: str, records: list[Record]) -> Row:
 def _mean_cost(records: list[Record], name: str) -> float | None:
     known = [record["cost"][name] for record in records if record.get("cost", {}).get(name) is not None]
     return statistics.fmean(known) if known else None
-
-
-def _shown(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)

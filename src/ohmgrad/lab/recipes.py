@@ -28,6 +28,33 @@ class LogRange:
 
 
 @dataclass(frozen=True)
+class LinearRange:
+    """Any number between two bounds."""
+
+    low: float
+    high: float
+
+    def at(self, share: float) -> float:
+        """The value a share in [0, 1) of the way."""
+        return float(f"{self.low + share * (self.high - self.low):.3g}")
+
+
+@dataclass(frozen=True)
+class WholeRange:
+    """Any whole number from ``low`` to ``high``; with ``log``, uniform in its logarithm."""
+
+    low: int
+    high: int
+    log: bool = False
+
+    def at(self, share: float) -> float:
+        """The value a share in [0, 1) of the way."""
+        if self.log:
+            return round(math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low))))
+        return self.low + int(share * (self.high + 1 - self.low))
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few values."""
 
@@ -38,6 +65,11 @@ class Choice:
         return self.values[int(share * len(self.values))]
 
 
+Scale = LogRange | LinearRange | WholeRange | Choice
+Space = Mapping[str, Scale]
+"""What is tuned, and over what range."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """An algorithm as the lab runs it."""
@@ -46,7 +78,7 @@ class Recipe:
     title: str
     build: Callable[[Any, Knobs], Any]
     """From a device and the tuned settings to an RPU configuration."""
-    space: Mapping[str, LogRange | Choice]
+    space: Space
     """What is tuned. ``lr``: learning rate (of the array that the gradient pulses, and of the digital biases);
     ``transfer_every``: samples between two transfers; ``transfer_lr``: gain of a transfer; ``gamma``: share of the
     fast array in the visible weight; ``eta``: weight of the latest read in the reference."""
@@ -54,8 +86,12 @@ class Recipe:
     """Arrays of one layer: 0 is floating point, 1 is the weight itself; of more, the first is the fast A, and the last
     the slow C."""
 
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        """The settings that ``build`` reads, and the learning rate."""
+        return (*LR, *TRANSFER, *GAMMA) if self.arrays > 1 else tuple(LR)
 
-Space = dict[str, LogRange | Choice]
+
 LR: Space = {"lr": LogRange(0.01, 3.0)}
 GAIN: Space = {"transfer_lr": LogRange(0.01, 1.0)}
 TRANSFER: Space = {"transfer_every": Choice((1, 2, 5, 10)), **GAIN}

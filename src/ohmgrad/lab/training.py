@@ -16,6 +16,7 @@ from ohmgrad.analysis.meter import Meter
 from ohmgrad.errors import TileError
 from ohmgrad.lab import tasks
 from ohmgrad.lab.cells import make_cell
+from ohmgrad.lab.fields import configure
 from ohmgrad.lab.recipes import RECIPES
 from ohmgrad.lab.samples import Samples
 from ohmgrad.lab.settings import Setting
@@ -105,7 +106,7 @@ def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
     """
     recipe, task = RECIPES[job.algorithm], tasks.TASKS[job.task]
     samples = tasks.load(task, job.held_out, job.data)
-    config = recipe.build(make_cell(job.device, job.states), job.knobs)
+    config = configure(recipe, make_cell(job.device, job.states), job.knobs)
     _warm_up(task, samples, config, job)
     torch.manual_seed(job.seed)
     model = task.network(samples, config)
