@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ohmgrad.lab.storage import read_json, versions, write_json
@@ -44,7 +45,8 @@ class Tried:
 
 def search(study: digits.DigitsStudy, at: At, series: str) -> dict[str, Any]:
     """The winner of a rule at a place, and all that was tried."""
-    tried = [Tried(knobs, []) for knobs in spread(digits.RULES[series].space, TRIALS, list(series.encode()))]
+    random = np.random.default_rng(list(series.encode()))
+    tried = [Tried(knobs, []) for knobs in spread(digits.RULES[series].space, TRIALS, random)]
 
     def score(trial: Tried, seed: int) -> None:
         config = study.config(series, at, trial.knobs)

@@ -1,4 +1,4 @@
-"""The command line: ``ohmgrad compare``, ``tune``, ``reproduce``, ``devices`` and ``fit``."""
+"""The command line: ``ohmgrad compare``, ``tune``, ``sweep``, ``reproduce``, ``devices`` and ``fit``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ohmgrad.lab import console as show
 from ohmgrad.lab import tune as tuning
 from ohmgrad.lab.settings import RULES, Setting, parse
 from ohmgrad.lab.storage import read_json
+from ohmgrad.lab.vary import FORMS
 
 app = typer.Typer(
     help="Train neural networks in simulated analog memory.",
@@ -103,6 +104,7 @@ def compare(
     from rich.console import Console
 
     from ohmgrad.lab.plots import draw_comparison
+    from ohmgrad.lab.report import report_comparison
 
     given = {
         "task": task, "algorithms": algorithms, "device": device, "states": states, "gamma": gamma,
@@ -123,7 +125,7 @@ def compare(
         comparison.write_summary()
         show.show_comparison(comparison, console)
         with console.status("drawing"):
-            pictures = draw_comparison(comparison)
+            pictures = {**draw_comparison(comparison), "page": report_comparison(comparison)}
     except KeyboardInterrupt:
         kept = len(comparison.jobs) - len(comparison.remaining())
         comparison.write_summary()
@@ -177,6 +179,67 @@ def tune(
 
 
 @app.command()
+def sweep(
+    context: typer.Context,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help=f"Whose hyperparameters: {RULES['rule'].allowed}.")],
+    task: Task = None,
+    device: Device = None,
+    states: States = None,
+    epochs: Epochs = None,
+    seeds: Seeds = None,
+    batch_size: BatchSize = None,
+    data: Data = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What is searched beside or instead of the usual: {FORMS}. May be given several times."),
+    ] = None,
+    trials: Annotated[Any, _option("trials", "Proposals in total", default=40)] = 40,
+    seed: Annotated[Any, _option("seed", "Seed of the proposals", default=1)] = 1,
+    workers: Workers = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("ohmgrad-sweep"),
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Search the hyperparameters of one rule; each proposal learns from the scores of those before."""
+    from rich.console import Console
+
+    from ohmgrad.lab.plots import draw_sweep
+    from ohmgrad.lab.report import report_sweep
+    from ohmgrad.lab.sweep.console import show_sweep
+    from ohmgrad.lab.sweep.search import Sweep
+
+    given = {
+        "task": task, "device": device, "states": states, "epochs": epochs, "seeds": seeds,
+        "batch_size": batch_size, "data": data,
+    }  # fmt: skip
+    _require_one(resume, overwrite)
+    try:
+        algorithms = (parse("rule", rule),)
+    except ValueError as error:
+        raise typer.BadParameter(f"RULE: {error}") from None
+    setting = Setting(algorithms=algorithms, **{name: value for name, value in given.items() if value is not None})
+    search = Sweep(setting, vary or (), trials, seed, out, resume, overwrite)
+    console, processes = Console(), workers or _cores()
+    try:
+        kept = len(search.trials)
+        show.follow(search.first_round(), processes, search.keep_proposal, console, "proposals", lines=False, kept=kept)
+        show.follow(search.second_round(), processes, search.keep, console, "finalists", lines=False)
+        show.follow(search.last_round(), processes, search.keep, console, "test", lines=False)
+    except KeyboardInterrupt:
+        again = shlex.join(["ohmgrad", *(word for word in context.obj if word not in GO_ON), "--resume"])
+        console.print(
+            f"Stopped. {len(search.trials)} of {trials} proposals are kept in {out}. Go on with: {again}",
+            soft_wrap=True,
+        )
+        raise typer.Exit(130) from None
+    show_sweep(search, console)
+    with console.status("drawing"):
+        written = {"picture": draw_sweep(search), "page": report_sweep(search), "numbers": search.write_results()}
+    for what, path in written.items():
+        console.print(f"{what + ':':<9}{path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def reproduce(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Which result; without a name, all are listed.")] = "",
@@ -192,6 +255,7 @@ def reproduce(
     from rich.console import Console
 
     from ohmgrad.lab.plots import draw_reproduction
+    from ohmgrad.lab.report import report_reproduction
     from ohmgrad.lab.studies import console as show_study
     from ohmgrad.lab.studies import find_study
     from ohmgrad.lab.studies.reproduction import Reproduction
@@ -223,8 +287,9 @@ def reproduce(
         raise typer.Exit(130) from None
     show_study.show_reproduction(reproduction, console)
     with console.status("drawing"):
-        picture = draw_reproduction(reproduction)
+        picture, page = draw_reproduction(reproduction), report_reproduction(reproduction)
     console.print(f"picture: {picture}", highlight=False, soft_wrap=True)
+    console.print(f"page:    {page}", highlight=False, soft_wrap=True)
     console.print(f"numbers: {reproduction.write_results()}", highlight=False, soft_wrap=True)
 
 

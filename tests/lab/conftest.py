@@ -9,7 +9,7 @@ from ohmgrad.lab.recipes import RECIPES
 from ohmgrad.lab.settings import Setting
 from ohmgrad.lab.training import Job
 
-KNOBS = {"lr": 0.2, "transfer_every": 2.0, "transfer_lr": 0.3, "gamma": 0.3}
+KNOBS = {"lr": 0.2, "transfer_every": 2.0, "transfer_lr": 0.3, "gamma": 0.3, "eta": 0.02}
 
 
 def some_knobs(algorithm: str) -> dict[str, float]:

@@ -14,7 +14,7 @@ from ohmgrad.cli import main
             ["compare", "--task", "mnst"],
             "wine, mnist, fashion-mnist, cifar10, cifar100, not 'mnst'",
         ),
-        (["compare", "--algorithms", "sgd,ttv9"], "out of fp, sgd, ttv1, rl, ttv2, ttv3, rttv3, ttv4"),
+        (["compare", "--algorithms", "sgd,ttv9"], "out of fp, sgd, ttv1, rl, ttv2, ttv3, rttv3, ttv4, rlv2"),
         (["compare", "--algorithms", ""], "give all, or names"),
         (["compare", "--device", "flux"], "give one of soft-bounds, linear, constant"),
         (["compare", "--states", "1"], "give a whole number from 2 to 100000, not '1'"),

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from ohmgrad.lab import pool, tasks
+from ohmgrad.analysis import TileCost, Traffic
+from ohmgrad.analysis.cost import Cost
+from ohmgrad.lab import pool, tasks, training
 from ohmgrad.lab.recipes import RECIPES
 from ohmgrad.lab.training import Job, record_of
 
@@ -28,8 +30,9 @@ def test_every_algorithm_trains_and_counts_its_pulses(name: str, job_of: Any) ->
     assert first["pulses_a"] == 0
     assert first["pulses_c"] == 0
     arrays = RECIPES[name].arrays
-    assert (last["pulses_a"] > 0) == (arrays == 2)
-    assert set(record["layer"]) == ({"A", "C", "W"} if arrays == 2 else {"W"})
+    assert all((value is not None) == (arrays > 0) for value in record["cost"].values())
+    assert (last["pulses_a"] > 0) == (arrays > 1)
+    assert set(record["layer"]) == ({"A", "C", "W"} if arrays > 1 else {"W"})
 
 
 def test_floating_point_learns_the_wine(job_of: Any) -> None:
@@ -37,7 +40,7 @@ def test_floating_point_learns_the_wine(job_of: Any) -> None:
     assert record["epochs"][-1]["accuracy"] > 0.9
 
 
-@pytest.mark.parametrize("name", ["sgd", "ttv1", "ttv2", "rttv3", "ttv4"])
+@pytest.mark.parametrize("name", ["sgd", "ttv1", "ttv2", "rttv3", "ttv4", "e-rider", "lrtt"])
 def test_one_seed_gives_one_run(name: str, job_of: Any) -> None:
     assert physics(record_of(job_of(name))) == physics(record_of(job_of(name)))
 
@@ -46,7 +49,7 @@ def test_another_seed_gives_another_run(job: Job) -> None:
     assert record_of(job)["layer"] != record_of(replace(job, seed=1))["layer"]
 
 
-@pytest.mark.parametrize("name", ["rl", "rttv3"])
+@pytest.mark.parametrize("name", ["rl", "rttv3", "rlv2", "rider", "e-rider"])
 def test_the_visible_weight_is_gamma_times_the_fast_array_and_the_slow_one(name: str, job_of: Any) -> None:
     job = job_of(name)
     layer = {key: np.array(matrix) for key, matrix in record_of(job)["layer"].items()}
@@ -92,3 +95,13 @@ def test_tuning_never_sees_a_test_sample(name: str) -> None:
         assert rows(search.x_train, search.x_eval) == rows(final.x_train)
     assert float(final.x_eval.abs().max()) <= 1.0
     assert set(final.y_eval.tolist()) == set(search.y_eval.tolist()) == set(range(final.classes))
+
+
+def test_a_sample_pays_for_all_vectors_that_a_convolution_makes_of_it() -> None:
+    found = Cost(
+        (
+            TileCost("conv", "PulsedSGD", Traffic(900, (5.0,), (0.0,)), latency=30.0, energy=2.0, storage=10.0),
+            TileCost("linear", "PulsedSGD", Traffic(100, (5.0,), (0.0,)), latency=40.0, energy=1.0, storage=20.0),
+        )
+    )
+    assert training._cost_of_sample(found) == {"latency": 310.0, "energy": 19.0, "storage": 30.0}

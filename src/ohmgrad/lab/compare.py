@@ -10,7 +10,7 @@ from typing import Any
 
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.recipes import RECIPES
-from ohmgrad.lab.settings import Setting
+from ohmgrad.lab.settings import Setting, shown
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.training import Job
 
@@ -32,6 +32,13 @@ class Row:
     """Pulses sent to the fast arrays; None if there are none."""
     pulses_c: float | None
     """Pulses sent to the slow arrays, or to the only ones; None for floating point."""
+    latency: float | None
+    """Nanoseconds of the updates of all layers for a sample, see :mod:`ohmgrad.analysis.cost`; None: floating point, or
+    a run from before this was counted."""
+    energy: float | None
+    """Nanojoules for a sample, by a published figure for one weight."""
+    storage: float | None
+    """Bytes of digital storage."""
     seconds: float
     """Wall-clock seconds of a run, on one thread."""
     diverged: int
@@ -64,7 +71,8 @@ class Comparison:
         missing = [name for name in setting.algorithms if name not in tuned.get("best", {})]
         if missing:
             raise ConfigError(f"The tuning file knows nothing of {', '.join(missing)}. Tune them: ohmgrad tune.")
-        for path in [*(folder / "runs").glob("*.json"), folder / "summary.json", *folder.glob("*.png")]:
+        pictures = [*folder.glob("*.png"), *folder.glob("*.html")]
+        for path in [*(folder / "runs").glob("*.json"), folder / "summary.json", *pictures]:
             path.unlink(missing_ok=True)
         knobs = {name: dict(tuned["best"][name]) for name in setting.algorithms}
         for name, values in knobs.items():
@@ -91,7 +99,7 @@ class Comparison:
             name, value = field.name, getattr(setting, field.name)
             if name in given and given[name] != value:
                 raise ConfigError(
-                    f"--{name.replace('_', '-')} contradicts the comparison in {folder}, which has {_shown(value)}. "
+                    f"--{name.replace('_', '-')} contradicts the comparison in {folder}, which has {shown(value)}. "
                     "Leave it out, or choose another folder (--out)."
                 )
         return cls(setting, plain["knobs"], plain["tuned_for"], folder)
@@ -167,10 +175,14 @@ def _row(algorithm: str, records: list[Record]) -> Row:
         spread=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
         pulses_a=statistics.fmean(epoch["pulses_a"] for epoch in last) if arrays > 1 else None,
         pulses_c=statistics.fmean(epoch["pulses_c"] for epoch in last) if arrays > 0 else None,
+        latency=_mean_cost(records, "latency"),
+        energy=_mean_cost(records, "energy"),
+        storage=_mean_cost(records, "storage"),
         seconds=statistics.fmean(record["seconds"] for record in records),
         diverged=sum(record["diverged"] for record in records),
     )
 
 
-def _shown(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+def _mean_cost(records: list[Record], name: str) -> float | None:
+    known = [record["cost"][name] for record in records if record.get("cost", {}).get(name) is not None]
+    return statistics.fmean(known) if known else None

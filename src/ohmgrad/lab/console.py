@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from ohmgrad.amounts import amount
 from ohmgrad.lab import pool
@@ -13,16 +13,15 @@ from ohmgrad.lab.tune import Search, Trial
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
-SomeJob = TypeVar("SomeJob", bound=pool.Job)
-
 
 def follow(
-    jobs: Sequence[SomeJob],
+    jobs: pool.Jobs[pool.SomeJob],
     workers: int,
-    keep: Callable[[SomeJob, dict[str, Any]], None],
+    keep: Callable[[pool.SomeJob, dict[str, Any]], None],
     console: Console,
     title: str,
     lines: bool,
@@ -44,10 +43,9 @@ def follow(
     )
     if not jobs:
         return
+    steps = len(jobs) * jobs.length if isinstance(jobs, pool.Source) else sum(job.length for job in jobs)
     with Progress(*columns, console=console, speed_estimate_period=600, transient=True) as progress:
-        every = progress.add_task(
-            f"[bold]{title}", total=sum(job.length for job in jobs), note=_runs(kept, kept + len(jobs))
-        )
+        every = progress.add_task(f"[bold]{title}", total=steps, note=_runs(kept, kept + len(jobs)))
         bars: dict[int, Any] = {}
         done: dict[int, int] = {}
         finished = 0
@@ -68,8 +66,8 @@ def follow(
                 progress.update(every, advance=event.news.done - before)
 
 
-def show_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the table of a comparison; it fits 80 characters."""
+def comparison_table(comparison: Comparison) -> Table:
+    """The table of a comparison; it fits 80 characters."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -80,7 +78,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     )
     table.add_column("algorithm")
     table.add_column("curve")
-    for name in ("test accuracy", "pulses to A", "pulses to C", "seconds"):
+    for name in ("test\naccuracy", "pulses\nto A", "pulses\nto C", "ns", "nJ", "kB"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
@@ -89,13 +87,21 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
             _accuracy(row),
             _amount(row.pulses_a),
             _amount(row.pulses_c),
-            f"{row.seconds:.1f}",
+            "-" if row.latency is None else f"{row.latency:.0f}",
+            "-" if row.energy is None else f"{row.energy:.2g}",
+            "-" if row.storage is None else f"{row.storage / 1000:.2g}",
             style="green" if row.accuracy == best else "",
         )
-    console.print(table)
+    return table
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the table of a comparison, and what it means."""
+    console.print(comparison_table(comparison))
     console.print(
         "Mean and standard deviation over the seeds. Analog SGD has one array, counted under C; floating point has no "
-        "pulses. Seconds are those of one run.",
+        "pulses. Time of the updates (ns), energy (nJ) and digital storage (kB) are those of a chip for a sample, by "
+        "formulas of the papers.",
         style="dim",
         highlight=False,
     )

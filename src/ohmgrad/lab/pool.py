@@ -6,9 +6,9 @@ import multiprocessing
 import queue
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
@@ -49,6 +49,34 @@ class Job(Protocol):
         """A record in a line."""
 
 
+SomeJob = TypeVar("SomeJob", bound=Job)
+
+
+class Source(Generic[SomeJob]):
+    """Jobs that are made one by one when a worker is free, since what they are depends on what others gave.
+
+    :param make: makes the next; :param count: how many there will be; :param length: steps of each.
+    """
+
+    def __init__(self, make: Callable[[], SomeJob], count: int, length: int) -> None:
+        self.make, self.count, self.length = make, count, length
+        self.made: list[SomeJob] = []
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> SomeJob:
+        return self.made[index]
+
+    def __iter__(self) -> Iterator[SomeJob]:
+        for _ in range(self.count):
+            self.made.append(self.make())
+            yield self.made[-1]
+
+
+Jobs = Sequence[SomeJob] | Source[SomeJob]
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happened to the job with index ``index``."""
@@ -58,8 +86,10 @@ class Event:
     """None: it started; its progress; or the record of a finished job."""
 
 
-def run(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+def run(jobs: Jobs[Any], workers: int) -> Iterator[Event]:
     """Run every job and tell what happens, in the order in which it happens.
+
+    A job of a :class:`Source` is made after the consumer has seen every record that was there before.
 
     :param workers: number of processes; 1 runs in this one. The records do not depend on it: every job is seeded
         by itself and computed by one thread.
@@ -72,7 +102,7 @@ def run(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
         yield from _in_processes(jobs, min(workers, len(jobs)))
 
 
-def _here(jobs: Sequence[Job]) -> Iterator[Event]:
+def _here(jobs: Jobs[Any]) -> Iterator[Event]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -84,11 +114,12 @@ def _here(jobs: Sequence[Job]) -> Iterator[Event]:
         torch.set_num_threads(threads)
 
 
-def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+def _in_processes(jobs: Jobs[Any], workers: int) -> Iterator[Event]:
     context = multiprocessing.get_context("spawn")
     todo, events = context.Queue(), context.Queue()
-    for item in (*enumerate(jobs), *[None] * workers):
-        todo.put(item)
+    coming = enumerate(jobs)
+    for _ in range(workers):
+        todo.put(next(coming, None))
     processes = [context.Process(target=_work, args=(todo, events), daemon=True) for _ in range(workers)]
     try:
         for process in processes:
@@ -102,8 +133,10 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
                 continue
             if isinstance(event, str):
                 raise JobError(event)
-            finished += isinstance(event.news, dict)
             yield event
+            if isinstance(event.news, dict):
+                finished += 1
+                todo.put(next(coming, None))  # None: that worker can go
     finally:
         for process in processes:
             process.terminate()

@@ -28,6 +28,33 @@ class LogRange:
 
 
 @dataclass(frozen=True)
+class LinearRange:
+    """Any number between two bounds."""
+
+    low: float
+    high: float
+
+    def at(self, share: float) -> float:
+        """The value a share in [0, 1) of the way."""
+        return float(f"{self.low + share * (self.high - self.low):.3g}")
+
+
+@dataclass(frozen=True)
+class WholeRange:
+    """Any whole number from ``low`` to ``high``; with ``log``, uniform in its logarithm."""
+
+    low: int
+    high: int
+    log: bool = False
+
+    def at(self, share: float) -> float:
+        """The value a share in [0, 1) of the way."""
+        if self.log:
+            return round(math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low))))
+        return self.low + int(share * (self.high + 1 - self.low))
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of a few values."""
 
@@ -38,6 +65,11 @@ class Choice:
         return self.values[int(share * len(self.values))]
 
 
+Scale = LogRange | LinearRange | WholeRange | Choice
+Space = Mapping[str, Scale]
+"""What is tuned, and over what range."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """An algorithm as the lab runs it."""
@@ -46,27 +78,37 @@ class Recipe:
     title: str
     build: Callable[[Any, Knobs], Any]
     """From a device and the tuned settings to an RPU configuration."""
-    space: Mapping[str, LogRange | Choice]
+    space: Space
     """What is tuned. ``lr``: learning rate (of the array that the gradient pulses, and of the digital biases);
     ``transfer_every``: samples between two transfers; ``transfer_lr``: gain of a transfer; ``gamma``: share of the
-    fast array in the visible weight."""
+    fast array in the visible weight; ``eta``: weight of the latest read in the reference."""
     arrays: int = 2
-    """Arrays of one layer: 2 are the fast A and the slow C, 1 is the weight itself, 0 is floating point."""
+    """Arrays of one layer: 0 is floating point, 1 is the weight itself; of more, the first is the fast A, and the last
+    the slow C."""
+
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        """The settings that ``build`` reads, and the learning rate."""
+        return (*LR, *TRANSFER, *GAMMA) if self.arrays > 1 else tuple(LR)
 
 
-Space = dict[str, LogRange | Choice]
 LR: Space = {"lr": LogRange(0.01, 3.0)}
-TRANSFER: Space = {"transfer_every": Choice((1, 2, 5, 10)), "transfer_lr": LogRange(0.01, 1.0)}
+GAIN: Space = {"transfer_lr": LogRange(0.01, 1.0)}
+TRANSFER: Space = {"transfer_every": Choice((1, 2, 5, 10)), **GAIN}
 GAMMA: Space = {"gamma": LogRange(0.05, 1.0)}
+ETA: Space = {"eta": LogRange(0.002, 0.2)}
 
 
 def _two_arrays(rule: str, **fields: Any) -> Callable[[Any, Knobs], Any]:
-    """A rule of two arrays by its name; all of them give the four settings the same meaning."""
+    """A rule with a fast and a slow array by its name; all of them give the four settings the same meaning.
+
+    :param fields: more fields of the rule, or functions of the tuned settings that give them.
+    """
 
     def build(device: Any, knobs: Knobs) -> Any:
         gamma = float(knobs.get("gamma", 0.0))
-        # Rules with a buffer multiply the gain by gamma (if it is not 0), TTv1 does not.
-        shrinks = gamma > 0.0 and rule != "ttv1"
+        # TTv2 to TTv4 multiply the gain by gamma (if it is not 0), the others do not.
+        shrinks = gamma > 0.0 and rule in ("ttv2", "ttv3", "ttv4")
         return build_config(
             rule,
             device,
@@ -78,13 +120,29 @@ def _two_arrays(rule: str, **fields: Any) -> Callable[[Any, Knobs], Any]:
             units_in_mbatch=False,
             transfer_lr=knobs["transfer_lr"] / (gamma if shrinks else 1.0),
             scale_transfer_lr=False,
-            **fields,
+            **{name: field(knobs) if callable(field) else field for name, field in fields.items()},
         )
 
     return build
 
 
-_BUFFERED = {"auto_scale": False}  # the learning rate of A is tuned instead
+def _low_rank(device: Any, knobs: Knobs) -> Any:
+    """Two narrow arrays of rank 4; the period counts batches here.
+
+    B begins with weights of the size of a step: with the gain of the source's default, 0.1, what reaches A would be
+    less than the noise of the converters.
+    """
+    fields: dict[str, Any] = {"rank": 4, "reinit_gain": 1.0, "transfer_lr": knobs["transfer_lr"]}
+    fields["transfer_every"] = int(knobs["transfer_every"])
+    return build_config("lrtt", device, up_parameters=UpdateParameters, **fields)
+
+
+def _knob(name: str) -> Callable[[Knobs], float]:
+    """A tuned setting, as a field."""
+    return lambda knobs: float(knobs[name])
+
+
+_BUFFERED: dict[str, Any] = {"auto_scale": False}  # the learning rate of A is tuned instead
 
 
 def _floating_point(device: Any, knobs: Knobs) -> Any:
@@ -104,6 +162,13 @@ RECIPES = {
         Recipe("ttv3", "TTv3", _two_arrays("ttv3", **_BUFFERED), {**LR, **TRANSFER}),
         Recipe("rttv3", "residual TTv3", _two_arrays("ttv3", **_BUFFERED), {**LR, **TRANSFER, **GAMMA}),
         Recipe("ttv4", "TTv4", _two_arrays("ttv4", **_BUFFERED), {**LR, **TRANSFER}),
+        # The leak is the gain, so that the buffer is a running mean, as in the paper.
+        Recipe("rlv2", "RLv2", _two_arrays("rlv2", leak=_knob("transfer_lr")), {**LR, **TRANSFER, **GAMMA}),
+        Recipe("mrl", "MRL, 4 tiles", _two_arrays("mrl"), {**LR, **TRANSFER, **GAMMA}, arrays=4),
+        Recipe("rider", "RIDER", _two_arrays("rider", eta=_knob("eta")), {**LR, **TRANSFER, **GAMMA, **ETA}),
+        Recipe("e-rider", "E-RIDER", _two_arrays("e-rider", eta=_knob("eta")), {**LR, **TRANSFER, **GAMMA, **ETA}),
+        Recipe("lrtt", "low-rank TT", _low_rank, {**LR, "transfer_every": Choice((10, 30, 100)), **GAIN}, arrays=3),
+        Recipe("mp", "mixed precision", lambda device, knobs: build_config("mp", device), LR, arrays=1),
     )
 }
 """Every algorithm by name, in the order of its history."""

@@ -102,6 +102,7 @@ RULES: dict[str, Rule] = {
     "task": Name(TASKS),
     "data": Folder(),
     "algorithms": Names(RECIPES),
+    "rule": Name(RECIPES),
     "device": Name(CELLS),
     "states": Number(int, 2, 100_000),
     "gamma": Number(float, 0, 1),
@@ -110,6 +111,7 @@ RULES: dict[str, Rule] = {
     "batch_size": Number(int, 1, 1000),
     "workers": Number(int, 1, 256),
     "trials": Number(int, 1, 10_000),
+    "seed": Number(int, 0, 2**32 - 1),
     "cells": Number(int, 1, 100),
 }
 """The rule of every setting by name."""
@@ -121,6 +123,11 @@ def parse(name: str, text: str) -> Any:
         return RULES[name].parse(text)
     except (ValueError, OverflowError):
         raise ValueError(f"give {RULES[name].allowed}, not {text!r}.") from None
+
+
+def shown(value: Any) -> str:
+    """The text that :func:`parse` makes a value of."""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True)
@@ -149,6 +156,16 @@ class Setting:
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self) | {"algorithms": list(self.algorithms)}
+
+    def words(self, without: tuple[str, ...] = ()) -> list[str]:
+        """As options of the command line; the folder of images only where it is not the usual one."""
+        words = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            usual = value is None or (field.name == "data" and value == DATA)
+            if not usual and field.name not in without:
+                words += [f"--{field.name.replace('_', '-')}", shown(value)]
+        return words
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Setting:

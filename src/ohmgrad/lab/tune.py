@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ohmgrad.errors import ConfigError
-from ohmgrad.lab.recipes import RECIPES, Choice, LogRange
+from ohmgrad.lab.recipes import RECIPES, Space
 from ohmgrad.lab.settings import Setting
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.training import Job
@@ -78,14 +78,14 @@ class Search:
         return [
             self._job(trial, seed)
             for name in self.setting.algorithms
-            for trial in self._finalists(name)
+            for trial in finalists(list(self._of(name)))
             for seed in range(1, self.setting.seeds)
             if str(seed) not in trial.scores
         ]
 
     def best(self, algorithm: str) -> Trial:
         """The winner of an algorithm: the highest mean score among those with most seeds, then the lowest number."""
-        return max(self._of(algorithm), key=lambda trial: (len(trial.scores), trial.mean if trial.scores else 0.0))
+        return winner(list(self._of(algorithm)))
 
     def save(self, job: Job, record: Mapping[str, Any], seconds: float = 0.0) -> None:
         """Note the score of a finished run and write the file."""
@@ -111,7 +111,7 @@ class Search:
                 "scores": {
                     name: round(self.best(name).mean, 6) for name in self.setting.algorithms if self.best(name).scores
                 },
-                "spaces": {name: _plain_space(name) for name in self.setting.algorithms},
+                "spaces": {name: plain_space(RECIPES[name].space) for name in self.setting.algorithms},
                 "trials": [vars(trial) for trial in self.trials],
             },
         )
@@ -119,12 +119,8 @@ class Search:
     def _of(self, algorithm: str) -> Iterator[Trial]:
         return (trial for trial in self.trials if trial.algorithm == algorithm)
 
-    def _finalists(self, algorithm: str) -> list[Trial]:
-        return sorted(self._of(algorithm), key=lambda trial: -trial.scores["0"])[:FINALISTS]
-
     def _job(self, trial: Trial, seed: int) -> Job:
-        label = f"{RECIPES[trial.algorithm].title}, trial {trial.number}, seed {seed}"
-        return Job.of(self.setting, trial.algorithm, seed, trial.knobs, held_out="validation", label=label)
+        return validation_job(self.setting, trial, seed)
 
     def _take_over(self, known: Mapping[str, Any]) -> None:
         drawn = [(trial.algorithm, trial.number, trial.knobs) for trial in self.trials]
@@ -138,15 +134,31 @@ class Search:
 
 def draw_trials(algorithm: str, count: int) -> list[Trial]:
     """Hyperparameters of ``count`` trials, spread evenly over every range of the algorithm."""
-    drawn = spread(RECIPES[algorithm].space, count, [SEARCH_SEED, list(RECIPES).index(algorithm)])
+    random = np.random.default_rng([SEARCH_SEED, list(RECIPES).index(algorithm)])
+    drawn = spread(RECIPES[algorithm].space, count, random)
     return [Trial(algorithm, number, knobs, {}) for number, knobs in enumerate(drawn)]
 
 
-def spread(space: Mapping[str, LogRange | Choice], count: int, seed: Sequence[int]) -> list[dict[str, float]]:
-    """Hyperparameters for ``count`` trials: every range is cut into as many shares, each used once."""
-    random = np.random.default_rng(seed)
+def spread(space: Space, count: int, random: np.random.Generator) -> list[dict[str, float]]:
+    """``count`` points of a space, of which every part of every range has as many (Latin hypercube)."""
     shares = np.stack([(random.permutation(count) + random.random(count)) / count for _ in space], axis=1)
     return [{name: scale.at(share) for (name, scale), share in zip(space.items(), row, strict=True)} for row in shares]
+
+
+def finalists(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that reach the second round: the best of the first, where each was trained with seed 0."""
+    return sorted(trials, key=lambda trial: -trial.scores["0"])[:FINALISTS]
+
+
+def winner(trials: Sequence[Trial]) -> Trial:
+    """The highest mean score among those with most seeds, then the lowest number."""
+    return max(trials, key=lambda trial: (len(trial.scores), trial.mean if trial.scores else 0.0, -trial.number))
+
+
+def validation_job(setting: Setting, trial: Trial, seed: int) -> Job:
+    """The run that scores a trial with a seed."""
+    label = f"{RECIPES[trial.algorithm].title}, trial {trial.number}, seed {seed}"
+    return Job.of(setting, trial.algorithm, seed, trial.knobs, held_out="validation", label=label)
 
 
 def score(record: Mapping[str, Any]) -> float:
@@ -162,5 +174,6 @@ def recorded() -> dict[str, Any]:
         return dict(read_json(path))
 
 
-def _plain_space(algorithm: str) -> dict[str, Any]:
-    return {name: {type(scale).__name__: vars(scale)} for name, scale in RECIPES[algorithm].space.items()}
+def plain_space(space: Space) -> dict[str, Any]:
+    """A space as JSON values."""
+    return {name: {type(scale).__name__: vars(scale)} for name, scale in space.items()}

@@ -13,8 +13,18 @@ from ohmgrad.lab.plots.curves import draw_curves
 from ohmgrad.lab.plots.panels import draw_panels
 from ohmgrad.lab.storage import write_json
 from ohmgrad.lab.studies.reproduction import Reproduction
+from ohmgrad.lab.sweep.panels import sweep_panels
+from ohmgrad.lab.sweep.search import Sweep
 
-__all__ = ["draw_arrays", "draw_comparison", "draw_curves", "draw_device", "draw_reproduction", "draw_response"]
+__all__ = [
+    "draw_arrays",
+    "draw_comparison",
+    "draw_curves",
+    "draw_device",
+    "draw_reproduction",
+    "draw_response",
+    "draw_sweep",
+]
 
 CELLS_MEASURED = 400
 """Cells whose response is measured."""
@@ -54,6 +64,13 @@ def draw_device(entry: Entry, cells: int, folder: Path) -> Path:
     ]
     title = f"{entry.name}: response of the cells to pulses"
     draw_portrait(portray(device, cells), title, "; ".join(filter(None, facts)), device.weight_granularity, path)
+    return path
+
+
+def draw_sweep(sweep: Sweep) -> Path:
+    """Draw the score over each hyperparameter of a search; gives the picture."""
+    path = sweep.folder / "figure.png"
+    draw_panels(sweep_panels(sweep), f"Hyperparameters of {sweep.recipe.title}", sweep.subtitle, path)
     return path
 
 

@@ -11,10 +11,27 @@ import numpy as np
 from ohmgrad.analysis.plots.style import INK, new_figure, save, tidy
 from ohmgrad.lab.plots.style import LINES
 from ohmgrad.lab.recipes import RECIPES
+from ohmgrad.lab.studies.study import Line
 
 TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
 CLOSEST = 2e-3
 """Accuracies are drawn as if at least this share of the answers were wrong."""
+
+
+def learning_curves(records: Mapping[str, Sequence[dict[str, Any]]], what: str = "accuracy") -> list[Line]:
+    """The mean of every algorithm after each epoch, from the lowest to the highest seed.
+
+    A curve is as long as the shortest of its runs, which may have diverged.
+
+    :param records: records of the finished runs by algorithm; :param what: the number of an epoch that is followed.
+    """
+    lines = []
+    for name, runs in records.items():
+        length = min(len(run["epochs"]) for run in runs)
+        values = np.array([[epoch[what] for epoch in run["epochs"][:length]] for run in runs])
+        low, mean, high = (some.tolist() for some in (values.min(axis=0), values.mean(axis=0), values.max(axis=0)))
+        lines.append(Line(name, RECIPES[name].title, list(range(length)), mean, low, high))
+    return lines
 
 
 def draw_curves(records: Mapping[str, Sequence[dict[str, Any]]], subtitle: str, path: Path) -> None:
@@ -30,14 +47,11 @@ def draw_curves(records: Mapping[str, Sequence[dict[str, Any]]], subtitle: str, 
     left = figure.add_axes((0.065, 0.175, 0.5, 0.65))
     right = figure.add_axes((0.7, 0.175, 0.275, 0.65))
     ends = {}
-    for name, runs in records.items():
-        colour, dash = LINES[name]
-        length = min(len(run["epochs"]) for run in runs)
-        curves = np.array([[epoch["accuracy"] for epoch in run["epochs"][:length]] for run in runs])
-        epochs = np.arange(length)
-        left.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.12, linewidth=0)
-        left.plot(epochs, curves.mean(axis=0), color=colour, linestyle=dash, linewidth=1.8, label=RECIPES[name].title)
-        ends[name] = np.array([run["epochs"][-1]["accuracy"] for run in runs])
+    for line in learning_curves(records):
+        colour, dash = LINES[line.series]
+        left.fill_between(line.x, line.low, line.high, color=colour, alpha=0.12, linewidth=0)
+        left.plot(line.x, line.y, color=colour, linestyle=dash, linewidth=1.8, label=line.title)
+        ends[line.series] = np.array([run["epochs"][-1]["accuracy"] for run in records[line.series]])
     for row, (name, values) in enumerate(ends.items()):
         colour, _ = LINES[name]
         right.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.45, markersize=6, markeredgewidth=0)

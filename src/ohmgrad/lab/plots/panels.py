@@ -52,10 +52,10 @@ def draw_panels(panels: Sequence[Panel], title: str, subtitle: str, path: Path) 
         )
         scales.setdefault((panel.y_label, panel.log_y, panel.markers), axes)
         for line in panel.lines:
-            handles.setdefault(line.title, _draw(axes, line, *look[line.series], panel.markers))
+            handles.setdefault(line.title, _draw(axes, line, *look[line.series], panel))
         axes.set_xscale("log" if panel.log_x else "linear")
         axes.set_yscale("log" if panel.log_y else "linear")
-        if panel.log_x and panel.markers:  # few places: name each of them
+        if panel.log_x and panel.markers and panel.joined:  # few places: name each of them
             places = sorted({x for line in panel.lines for x in line.x})
             axes.set_xticks(places, [f"{x:g}" for x in places])
             axes.xaxis.set_minor_locator(NullLocator())
@@ -74,10 +74,11 @@ def draw_panels(panels: Sequence[Panel], title: str, subtitle: str, path: Path) 
     save(figure, path)
 
 
-def _draw(axes: Any, line: Line, colour: str, dash: str, markers: bool) -> Any:
+def _draw(axes: Any, line: Line, colour: str, dash: str, panel: Panel) -> Any:
     if len(line.low):
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
-    marker = {"marker": ".", "markersize": 7} if markers else {}
+    marker = {"marker": ".", "markersize": 7} if panel.markers else {}
+    dash = dash if panel.joined else "none"
     (drawn,) = axes.plot(line.x, line.y, color=colour, linestyle=dash, linewidth=1.5, **marker)
     known = [(x, value) for x, value in zip(line.x, line.published, strict=False) if value is not None]
     if known:

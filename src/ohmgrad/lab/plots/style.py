@@ -11,6 +11,12 @@ LINES: dict[str, tuple[str, str]] = {
     "ttv3": ("#8e4fa8", "-"),
     "rttv3": ("#8e4fa8", "--"),
     "ttv4": ("#e08e00", "-"),
+    "rlv2": ("#1a9870", "--"),
+    "mrl": ("#0072b2", ":"),
+    "rider": ("#e08e00", ":"),
+    "e-rider": ("#e08e00", "--"),
+    "lrtt": ("#777777", "--"),
+    "mp": ("#777777", "-"),
 }
-"""Colour and dash of every algorithm; a residual rule has the colour of the rule it extends, dashed. The colours
-stay apart for colour-blind eyes."""
+"""Colour and dash of every algorithm; a residual rule has the colour of the rule that it extends, and another dash. The
+colours stay apart for colour-blind eyes."""

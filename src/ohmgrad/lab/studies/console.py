@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+SMALL_VERSION = "This was the small version; leave out --quick for the setting of the claims."
+
 
 def show_studies(console: Console) -> None:
     """List what can be reproduced."""
@@ -40,7 +42,7 @@ def show_reproduction(reproduction: Reproduction, console: Console) -> None:
     study, results = reproduction.study, reproduction.results()
     for panel in study.panels(results):
         if panel.markers:
-            _show_panel(panel, console)
+            console.print(panel_table(panel))
     claims = study.claims(results)
     said = Table.grid(padding=(0, 2, 0, 0))
     for claim in claims:
@@ -49,12 +51,13 @@ def show_reproduction(reproduction: Reproduction, console: Console) -> None:
     console.print(said)
     console.print(f"[bold]{verdict(claims)}[/bold]", highlight=False)
     if reproduction.quick:
-        console.print("This was the small version; leave out --quick for the setting of the claims.", style="dim")
+        console.print(SMALL_VERSION, style="dim")
     elif study.differences:
         console.print(study.differences, style="dim", highlight=False)
 
 
-def _show_panel(panel: Panel, console: Console) -> None:
+def panel_table(panel: Panel) -> Table:
+    """Means of a panel, with the numbers of the paper below them."""
     places = sorted({x for line in panel.lines for x in line.x})
     table = _table(f"{panel.y_label}, {panel.title}" if panel.title else panel.y_label)
     table.add_column(panel.x_label, no_wrap=False, max_width=28)
@@ -65,7 +68,7 @@ def _show_panel(panel: Panel, console: Console) -> None:
         table.add_row(line.title, *(_cell(line, x) for x in places))
         if beside:
             table.add_row("  the paper", *(_cell(line, x, published=True) for x in places), style="dim")
-    console.print(table)
+    return table
 
 
 def _cell(line: Line, x: float, published: bool = False) -> str:

@@ -41,7 +41,8 @@ class Reproduction:
             if (found := read_json(here)) != content:
                 raise ConfigError(f"{folder} holds {found}, not {content}. Choose another folder (--out).")
         if not resume:
-            for path in [*(folder / "trials").glob("*.json"), *folder.glob("*.png"), folder / "results.json"]:
+            pictures = [*folder.glob("*.png"), *folder.glob("*.html")]
+            for path in [*(folder / "trials").glob("*.json"), *pictures, folder / "results.json"]:
                 path.unlink(missing_ok=True)
         write_json(here, content)
         return cls(study, quick, folder)

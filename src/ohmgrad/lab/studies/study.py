@@ -110,6 +110,8 @@ class Panel:
     log_y: bool = False
     markers: bool = True
     """Every place was measured by itself; else it is a curve."""
+    joined: bool = True
+    """Places are joined by lines."""
 
 
 def present(lines: Iterable[Line | None]) -> list[Line]:

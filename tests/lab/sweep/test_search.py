@@ -1,0 +1,168 @@
+"""A search that learns from its scores, can be stopped anywhere, and shows the test part to its winner alone."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ohmgrad.cli import main
+from ohmgrad.errors import ConfigError
+from ohmgrad.lab import tasks
+from ohmgrad.lab.compare import Comparison
+from ohmgrad.lab.settings import Setting
+from ohmgrad.lab.storage import read_json
+from ohmgrad.lab.sweep.search import Sweep
+from ohmgrad.lab.training import Job
+
+SETTING = Setting(task="wine", algorithms=("ttv4",), epochs=1, seeds=2)
+VARY = ("lr=0.01..1:log", "in_chop_prob=0.01..0.5", "transfer_every=2", "transfer_lr=0.3")
+QUICK = ["sweep", "ttv4", "--task", "wine", "--epochs", "1", "--seeds", "1", "--trials", "4", "--workers", "1"]
+
+
+def record(job: Job) -> dict[str, Any]:
+    """As if the accuracy depended on the learning rate alone, with its best at 0.1."""
+    accuracy = 1.0 - abs(math.log10(job.knobs["lr"] / 0.1))
+    return {"diverged": False, "epochs": [{"accuracy": accuracy}], "config": {}}
+
+
+def propose(sweep: Sweep) -> None:
+    for job in sweep.first_round():
+        sweep.keep_proposal(job, record(job))
+
+
+def finish(sweep: Sweep) -> None:
+    propose(sweep)
+    for jobs in (sweep.second_round, sweep.last_round):
+        for job in jobs():
+            sweep.keep(job, record(job))
+
+
+def knobs(sweep: Sweep) -> list[dict[str, float]]:
+    return [trial.knobs for trial in sweep.trials]
+
+
+def test_proposals_learn_from_the_scores(tmp_path: Path) -> None:
+    sweep = Sweep(SETTING, VARY, 40, 1, tmp_path)
+    propose(sweep)
+    scores = [trial.mean for trial in sweep.trials]
+    assert sum(scores[-20:]) / 20 > sum(scores[:10]) / 10 + 0.15
+    assert {(values["transfer_every"], values["transfer_lr"]) for values in knobs(sweep)} == {(2.0, 0.3)}
+    shares = sweep.importances()
+    assert shares["lr"] > 0.8
+    assert shares["transfer_every"] == 0.0
+
+
+def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole = Sweep(SETTING, VARY, 14, 1, tmp_path / "whole")
+    propose(whole)
+    first = Sweep(SETTING, VARY, 14, 1, tmp_path / "parts")
+    for count, job in enumerate(first.first_round()):
+        if count == 11:  # while this one runs
+            break
+        first.keep_proposal(job, record(job))
+    again = Sweep(SETTING, VARY, 14, 1, tmp_path / "parts", resume=True)
+    assert len(again.first_round()) == 3
+    propose(again)
+    assert knobs(again) == knobs(whole)
+    assert [trial.number for trial in again.trials] == list(range(14))
+
+
+def test_another_seed_proposes_others_and_more_trials_go_on(tmp_path: Path) -> None:
+    one, two = (Sweep(SETTING, VARY, 3, seed, tmp_path / str(seed)) for seed in (1, 2))
+    propose(one)
+    propose(two)
+    before = knobs(one)
+    assert before[0] != knobs(two)[0]
+    more = Sweep(SETTING, VARY, 5, 1, tmp_path / "1", resume=True)
+    propose(more)
+    assert knobs(more)[:3] == before
+    assert len(more.trials) == 5
+
+
+def test_the_best_three_get_more_seeds_and_the_winner_alone_sees_the_test_part(tmp_path: Path) -> None:
+    sweep = Sweep(SETTING, VARY, 6, 1, tmp_path)
+    finish(sweep)
+    runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    ranked = sorted(sweep.trials, key=lambda trial: -trial.scores["0"])
+    best = ranked[0].number
+    expected = [f"trial{trial.number}-validation-seed1.json" for trial in ranked[:3]]
+    assert runs == sorted([*expected, f"trial{best}-test-seed0.json", f"trial{best}-test-seed1.json"])
+    assert sweep.best.number == best
+    ending = sweep.ending()
+    assert ending is not None
+    assert len(ending.accuracies) == 2
+
+
+def test_the_outcome_is_a_file_for_a_comparison(tmp_path: Path) -> None:
+    sweep = Sweep(SETTING, VARY, 4, 1, tmp_path / "sweep")
+    finish(sweep)
+    tuned = read_json(sweep.write_results())
+    comparison = Comparison.start(SETTING, tuned, tmp_path / "compare")
+    assert [job.knobs for job in comparison.jobs] == [sweep.best.knobs] * 2
+    assert "in_chop_prob" in comparison.jobs[0].knobs
+
+
+def test_a_search_is_not_mixed_with_another(tmp_path: Path) -> None:
+    Sweep(SETTING, VARY, 4, 1, tmp_path)
+    with pytest.raises(ConfigError, match=r"--resume.*--overwrite"):
+        Sweep(SETTING, VARY, 4, 1, tmp_path)
+    with pytest.raises(ConfigError, match="a search with another seed: 1"):
+        Sweep(SETTING, VARY, 4, 2, tmp_path, resume=True)
+    with pytest.raises(ConfigError, match="no search to go on with"):
+        Sweep(SETTING, VARY, 4, 1, tmp_path / "nowhere", resume=True)
+
+
+def test_the_search_is_a_command_that_leaves_a_picture_a_page_and_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+    load = tasks.load
+    monkeypatch.setattr(tasks, "load", lambda task, held_out, data: seen.append(held_out) or load(task, held_out, data))
+    save = Sweep.keep_proposal
+
+    def save_then_stop(self: Sweep, *news: Any) -> None:
+        save(self, *news)
+        if len(self.trials) == 2:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Sweep, "keep_proposal", save_then_stop)
+        assert main([*QUICK, "--vary", "in_chop_prob=0.01..0.5", "--out", str(out)]) == 130
+    stopped = " ".join(capsys.readouterr().out.split())
+    assert f"2 of 4 proposals are kept in {out}. Go on with: ohmgrad sweep ttv4 --task wine" in stopped
+    assert main([*QUICK, "--vary", "in_chop_prob=0.01..0.5", "--out", str(out), "--resume"]) == 0
+    assert seen == ["validation"] * 4 + ["test"]
+    printed = capsys.readouterr().out
+    for words in ("Best of 4 proposals for TTv4", "test accuracy of the winner", "report.html", "results.json"):
+        assert words in printed
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "--vary in_chop_prob=0.01..0.5 --trials 4 --seed 1" in page
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert results["complete"]
+    assert results["best"]["ttv4"].keys() == {"lr", "transfer_every", "transfer_lr", "in_chop_prob"}
+    assert 0.0 <= results["test"]["mean"] <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["sweep"], "--help"),
+        (["sweep", "ttv9"], "give one of fp, sgd, ttv1, rl, ttv2, ttv3, rttv3, ttv4, not 'ttv9'"),
+        (["sweep", "ttv4", "--vary", "in_chop=0..1"], "Did you mean 'in_chop_prob'?"),
+        (["sweep", "ttv4", "--trials", "0"], "give a whole number from 1"),
+        (["sweep", "ttv4", "--resume", "--out", "nowhere"], "Leave out --resume"),
+    ],
+)
+def test_a_mistake_gets_one_line(
+    arguments: list[str], remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert remedy in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
