@@ -40,12 +40,11 @@ def test_the_winner_has_the_best_mean_among_those_tried_twice() -> None:
         assert best == [max(sum(trial["scores"]) for trial in twice)]
 
 
-def test_mixed_precision_learns_within_two_epochs_where_a_cell_has_ten_states() -> None:
+def test_mixed_precision_learns_within_an_epoch_where_a_cell_has_ten_states() -> None:
     study = FewStates()
     knobs = study.knobs("mp", (10.0,))
-    first, second = accuracies(study.config("mp", (10.0,), knobs), knobs["lr"], 0, 2)
-    assert 50.0 < first <= 100.0
-    assert second > 70.0
+    (accuracy,) = accuracies(study.config("mp", (10.0,), knobs), knobs["lr"], 0, 1)
+    assert 60.0 < accuracy <= 100.0
 
 
 def test_products_are_perfect_where_the_paper_has_them_so() -> None:

@@ -11,7 +11,7 @@ from ohmgrad.cli import main
 from ohmgrad.lab import studies
 from ohmgrad.lab.studies import STUDIES
 from ohmgrad.lab.studies.reproduction import Reproduction, verdict
-from ohmgrad.lab.studies.study import At, Claim, Outcome, Panel, Results, Step, Study, Trial
+from ohmgrad.lab.studies.study import QUESTION, At, Claim, Outcome, Panel, Results, Step, Study, Trial
 
 
 class Doubling(Study):
@@ -107,6 +107,7 @@ def test_a_verdict_is_no_better_than_its_claims() -> None:
     held, failed = Claim("so", "", True), Claim("not so", "", False)
     assert verdict([held, held]).startswith("reproduced: 2 of 2")
     assert verdict([held, failed]).startswith("not reproduced in full: 1 of 2")
+    assert verdict([Claim(QUESTION + "is it so?", "", False)]).startswith("there is no paper to reproduce: 0 of 1")
 
 
 def test_without_a_name_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from ohmgrad.configs import SoftBoundsDevice
 from ohmgrad.lab.cells import make_cell
 from ohmgrad.lab.studies.digits import ON_MNIST, SAME, SEARCHED, DigitsStudy, shown
-from ohmgrad.lab.studies.study import At, Claim, Panel, Results, Trial
+from ohmgrad.lab.studies.study import QUESTION, At, Claim, Panel, Results, Trial
 
 
 class FewStates(DigitsStudy):
@@ -115,8 +115,8 @@ class ResidualRules(DigitsStudy):
     )
     source = "there are none"
     differences = (
-        "Nothing can differ. So small a search is no last word on four settings; E-RIDER's are at the lowest rate of "
-        "transfers in the range."
+        "So small a search is no last word on four settings; those of E-RIDER are at the lowest rate of transfers in "
+        "the range."
     )
     coordinates = ("states",)
     series: ClassVar[dict[str, str]] = {
@@ -147,7 +147,7 @@ class ResidualRules(DigitsStudy):
             first, second = sorted(value, key=lambda name: -value[name])[:2]
             claims.append(
                 Claim(
-                    f"(a question) with {states:g} states, one rule is above all others by more than its own spread",
+                    f"{QUESTION}with {states:g} states, one rule is above all others by more than its own spread",
                     shown(results, (states,)),
                     self._lowest(results, first, states) > self._highest(results, second, states),
                 )

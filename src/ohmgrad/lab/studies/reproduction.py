@@ -8,7 +8,7 @@ from typing import Any
 
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.storage import read_json, versions, write_json
-from ohmgrad.lab.studies.study import Claim, Results, Study, Trial
+from ohmgrad.lab.studies.study import QUESTION, Claim, Results, Study, Trial
 
 DESCRIPTION = ("title", "paper", "setting", "source", "differences", "core_minutes")
 """What ``results.json`` says of the study itself."""
@@ -91,6 +91,8 @@ class Reproduction:
 def verdict(claims: list[Claim]) -> str:
     """What the claims come to, in a line."""
     held = sum(claim.holds for claim in claims)
+    if claims and all(claim.text.startswith(QUESTION) for claim in claims):
+        return f"there is no paper to reproduce: {held} of {len(claims)} questions have the answer yes"
     if held == len(claims):
         return f"reproduced: {held} of {len(claims)} claims hold"
     return f"not reproduced in full: {held} of {len(claims)} claims hold"

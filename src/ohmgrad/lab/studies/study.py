@@ -76,6 +76,10 @@ class Trial:
         return f"{record['value']:<10.3g} {record['seconds']:6.1f} s"
 
 
+QUESTION = "(a question) "
+"""How a claim begins that nobody has made, but whose answer is of interest."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A statement of the paper, and whether the numbers bear it out."""
