@@ -36,7 +36,7 @@ class Responses(TwoRules):
     """The table of responses."""
 
     name = "digits-response"
-    title = "Residual learning trains cells of any response, analog SGD few"
+    title = "Residual learning and analog SGD against the response of the cells"
     paper = PAPER + ", table of responses"
     setting = SAME + (
         "Cells have 1200 states between the bounds tau, respond by a power or an exponential of gamma_res, and are "

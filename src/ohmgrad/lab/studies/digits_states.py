@@ -14,7 +14,7 @@ class FewStates(DigitsStudy):
     """Table 1 of Li et al."""
 
     name = "digits-few-states"
-    title = "Several tiles train where a cell has 4 or 10 states"
+    title = "Chains of tiles, TTv2 and mixed precision where a cell has 4 or 10 states"
     paper = "J. Li et al., AISTATS 2026 (arXiv 2510.02516), Table 1"
     setting = (
         SAME
@@ -116,7 +116,7 @@ class ResidualRules(DigitsStudy):
     source = "there are none"
     differences = (
         "So small a search is no last word on four settings; those of E-RIDER are at the lowest rate of transfers in "
-        "the range."
+        "the range, and residual TTv3 still learns when the training ends."
     )
     coordinates = ("states",)
     series: ClassVar[dict[str, str]] = {

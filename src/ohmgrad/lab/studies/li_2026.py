@@ -94,7 +94,7 @@ class Tiles(ScalarStudy):
     """Figure 7, right."""
 
     name = "li2026-fig7"
-    title = "More tiles lower the loss of one weight"
+    title = "The loss of one weight against the number of tiles"
     paper = PAPER + ", Fig. 7 (right)"
     setting = (
         f"One weight learns a target of a 16-bit grid between -1 and 1, with the loss (w - b)^2; {TARGETS} targets at "
@@ -173,7 +173,7 @@ class Gammas(ScalarStudy):
     """Figure 11, on one weight."""
 
     name = "li2026-gamma"
-    title = "The weight of finer tiles is best slightly above one over the states"
+    title = "The loss of one weight against the share of the finer tiles"
     paper = PAPER + ", Fig. 11 and its heuristic"
     setting = (
         "As li2026-fig7, over gamma: 2, 3 or 4 tiles of cells with 4, 10 or 16 states, for 8000 steps; a fast rate of "
