@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pictures import arrays, cells
+from pictures import arrays, cells, sweeps
 from pictures.rules import CASES, draw_rule
 
 PICTURES: dict[str, Callable[[Path], None]] = {
-    **{f"understand/{name}": draw for name, draw in (cells.PICTURES | arrays.PICTURES).items()},
+    **{f"understand/{name}": draw for name, draw in (cells.PICTURES | arrays.PICTURES | sweeps.PICTURES).items()},
     **{f"rules/{name}": partial(draw_rule, name) for name in CASES},
 }
 """What draws each picture; its folder stands before the stroke."""
