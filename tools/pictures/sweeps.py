@@ -48,16 +48,20 @@ def draw_hyperparameters(folder: Path) -> None:
         return two(BufferedTransferCompound, **fields)(0.0)
 
     _curve(middle, 0, "every sample", transfers, errors("transfer_lr  ", transfers, transfer))
-    _curve(middle, 1, "every 4th, 4 times", transfers, errors("and period 4 ", transfers, lambda v: transfer(v, 4.0)))
+    _curve(middle, 1, "every 4th, rate x 4", transfers, errors("and period 4 ", transfers, lambda v: transfer(v, 4.0)))
 
     def chopped(rule: Any) -> Callable[[float], Any]:
         return lambda value: two(rule, **(CHOPPED | {"in_chop_prob": value}))(OFFSET)
 
     _curve(right, 3, "TTv3", flips, errors("TTv3 flips   ", flips, chopped(ChoppedTransferCompound)))
     _curve(right, 4, "TTv4", flips, errors("TTv4 flips   ", flips, chopped(DynamicTransferCompound)))
-    for axes, title in zip(panels, ("lr", "transfer_lr", "in_chop_prob"), strict=True):
+    for axes, title, values in zip(
+        panels, ("lr", "transfer_lr", "in_chop_prob"), (rates, transfers, flips), strict=True
+    ):
         frame(axes, "Error", title, legend=2)
         axes.set_xscale("log")
+        axes.minorticks_off()
+        axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.set_ylim(0.0, 0.24)
     save(figure, folder, "hyperparameters")
 
