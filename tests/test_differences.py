@@ -23,6 +23,7 @@ PROOFS: dict[str, list[str]] = {
     "negative learning rate": [
         "engine/test_plan.py::test_a_negative_or_endless_learning_rate_is_rejected_before_it_is_kept",
     ],
+    "`MEAN_FIELD`": ["engine/test_mean_field.py::test_pulses_come_to_it_as_they_become_finer"],
     "`NONE_WITH_DEVICE` with write noise": [
         "devices/test_operations.py::test_the_exact_update_goes_to_the_hidden_weight_and_is_seen_through_write_noise",
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import re
 import shlex
@@ -13,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from ohmgrad.cli import app
+from ohmgrad.lab.studies import STUDIES
 from ohmgrad.presets.algorithms import ALGORITHMS
 from pictures.__main__ import PICTURES
 
@@ -88,3 +90,14 @@ def test_every_learning_rule_has_a_page_that_states_its_recursion() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "rules").glob("*.md"))
     rules = {rule.rule.__name__ for rule in ALGORITHMS.values() if rule.name != "sgd"}
     assert [name for name in sorted(rules) if f"::: ohmgrad.configs.{name}\n" not in text] == []
+
+
+def test_reproductions_of_the_page_are_whole_ones_with_a_picture() -> None:
+    named = re.findall(r"^<!-- study: (\S+) -->$", (ROOT / "docs/reproductions.md").read_text("utf-8"), re.MULTILINE)
+    assert named
+    assert set(named) <= set(STUDIES)
+    for name in named:
+        found = json.loads((ROOT / "docs/reproductions" / f"{name}.json").read_text("utf-8"))
+        assert (found["study"], found["quick"]) == (name, False)
+        assert found["trials"] == len(STUDIES[name].trials(quick=False))
+        assert (ROOT / "docs/images/reproductions" / f"{name}.png").stat().st_size < 150_000

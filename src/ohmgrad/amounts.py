@@ -9,3 +9,8 @@ def amount(count: float, unit: str = "") -> str:
         if count >= 0.9995 * size:  # what rounds to 1000 is 1 of the next
             return f"{count / size:.3g} {prefix}{unit}"
     return f"{count:.0f} {unit}".rstrip()
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things, such as ``1 seed`` or ``3 seeds``."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -16,6 +16,7 @@ except ImportError:
     raise SystemExit("ohmgrad: the command line needs more packages: pip install 'ohmgrad[lab]'") from None
 
 from ohmgrad import __version__
+from ohmgrad.amounts import counted
 from ohmgrad.errors import OhmgradError
 from ohmgrad.lab import compare as comparing
 from ohmgrad.lab import console as show
@@ -207,7 +208,8 @@ def reproduce(
     show_study.introduce(study, console)
     if not quick and trials:
         minutes = study.core_minutes * len(trials) / len(reproduction.trials) / processes
-        console.print(f"This takes about {max(1, round(minutes))} minutes on {processes} cores.", highlight=False)
+        took, cores = counted(max(1, round(minutes)), "minute"), counted(processes, "core")
+        console.print(f"This takes about {took} on {cores}.", highlight=False)
     kept = len(reproduction.trials) - len(trials)
     try:
         show.follow(trials, processes, reproduction.save, console, study.name, lines=False, kept=kept)

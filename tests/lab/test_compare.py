@@ -42,13 +42,16 @@ def test_a_comparison_leaves_a_table_pictures_and_numbers(
     out = tmp_path / "out"
     assert main(["compare", *QUICK, "--tuned", tuning_file, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    for word in ("analog SGD", "TTv1", "residual TTv3", "pulses to A", "±", "curves.png", "arrays.png", "device.png"):
+    for word in ("analog SGD", "TTv1", "residual TTv3", "to A", "ns", "±", "curves.png", "arrays.png", "device.png"):
         assert word in printed
+    assert max(len(line) for line in printed.splitlines() if "±" in line or "to A" in line) <= 80
+    assert "…" not in printed
     for name in ("curves", "arrays", "device"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     summary = contents(out)["summary.json"]
     assert [row["algorithm"] for row in summary["algorithms"]] == ["sgd", "ttv1", "rttv3"]
     assert summary["finished_runs"] == summary["all_runs"] == len(list((out / "runs").iterdir())) == 6
+    assert all(min(row["latency"], row["energy"], row["storage"]) > 0.0 for row in summary["algorithms"])
     assert "torch" in summary["versions"]
     assert summary["knobs"]["sgd"] == {"lr": 0.2}
     assert contents(out)["runs/rttv3-seed1.json"]["config"]["device"]["gamma"] == 0.3

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from ohmgrad.lab import pool, tasks
+from ohmgrad.analysis import TileCost, Traffic
+from ohmgrad.analysis.cost import Cost
+from ohmgrad.lab import pool, tasks, training
 from ohmgrad.lab.recipes import RECIPES
 from ohmgrad.lab.training import Job, record_of
 
@@ -28,6 +30,7 @@ def test_every_algorithm_trains_and_counts_its_pulses(name: str, job_of: Any) ->
     assert first["pulses_a"] == 0
     assert first["pulses_c"] == 0
     arrays = RECIPES[name].arrays
+    assert all((value is not None) == (arrays > 0) for value in record["cost"].values())
     assert (last["pulses_a"] > 0) == (arrays == 2)
     assert set(record["layer"]) == ({"A", "C", "W"} if arrays == 2 else {"W"})
 
@@ -92,3 +95,13 @@ def test_tuning_never_sees_a_test_sample(name: str) -> None:
         assert rows(search.x_train, search.x_eval) == rows(final.x_train)
     assert float(final.x_eval.abs().max()) <= 1.0
     assert set(final.y_eval.tolist()) == set(search.y_eval.tolist()) == set(range(final.classes))
+
+
+def test_a_sample_pays_for_all_vectors_that_a_convolution_makes_of_it() -> None:
+    found = Cost(
+        (
+            TileCost("conv", "PulsedSGD", Traffic(900, (5.0,), (0.0,)), latency=30.0, energy=2.0, storage=10.0),
+            TileCost("linear", "PulsedSGD", Traffic(100, (5.0,), (0.0,)), latency=40.0, energy=1.0, storage=20.0),
+        )
+    )
+    assert training._cost_of_sample(found) == {"latency": 310.0, "energy": 19.0, "storage": 30.0}

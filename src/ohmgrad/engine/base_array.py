@@ -16,6 +16,7 @@ from ohmgrad.engine.host import HostModule, move_on
 from ohmgrad.engine.plan import EXACT, plan_lines
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan, Samples
+from ohmgrad.engine.tally import Tally
 from ohmgrad.parameters.enums import PulseType
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -32,6 +33,8 @@ class Array(HostModule, ABC):
 
     samples: Tensor
     """Rank-1 updates seen, int64: numbers the trains."""
+    tally: Tally | None = None
+    """Counts what the array is sent, if anybody wants to know; it is no state."""
 
     def __init__(self, index: int, columns_are_slices: bool) -> None:
         super().__init__()
@@ -86,8 +89,9 @@ class Array(HostModule, ABC):
         """Everything about samples that does not depend on the weights."""
         first = move_on(self.known("samples"), samples.counted(), draws.asks)
         if up.pulse_type in EXACT:
-            return ExactUpdates.of(samples, bounded=up.pulse_type is PulseType.NONE_WITH_DEVICE)
-        return plan_lines(samples, self.weight_granularity, up, draws, self.index, first)
+            granularity = self.weight_granularity if up.pulse_type is PulseType.MEAN_FIELD else 0.0
+            return ExactUpdates.of(samples, up.pulse_type is not PulseType.NONE, granularity)
+        return plan_lines(samples, self.weight_granularity, up, draws, self.index, first, self.tally)
 
     @abstractmethod
     def replay(self, plan: Plan, events: Events, draws: Draws) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ohmgrad.engine.mean_field import analog_updates
 from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Plan, Samples
 
@@ -21,7 +22,9 @@ class ExactUpdates(Plan):
     r"""The changes :math:`-\lambda_n d_n x_n^T` themselves.
 
     ``x`` ``[n, in]`` and ``d`` ``[n, out]`` carry their signs. ``bounded``: cells are kept within their bounds.
-    ``raising``: only the changes of that direction, and all of them raise; None: all as they are.
+    ``raising``: only the changes of that direction, and all of them raise; None: all as they are. ``granularity``: that
+    of the pulses whose limit the updates are, see :func:`~ohmgrad.engine.mean_field.analog_updates`; 0: cells follow
+    the changes exactly.
     """
 
     x: Tensor
@@ -31,13 +34,15 @@ class ExactUpdates(Plan):
     bounded: bool
     count: Tensor | None = None
     raising: bool | None = None
+    granularity: float = 0.0
 
     @staticmethod
-    def of(samples: Samples, bounded: bool) -> ExactUpdates:
+    def of(samples: Samples, bounded: bool, granularity: float = 0.0) -> ExactUpdates:
         """The exact updates of some samples."""
         signed_x = samples.x if samples.x_signs is None else torch.where(samples.x_signs, -samples.x, samples.x)
         signed_d = samples.d if samples.d_signs is None else torch.where(samples.d_signs, -samples.d, samples.d)
-        return ExactUpdates(signed_x, signed_d, samples.rates, samples.batch, bounded, samples.count)
+        shared = samples.rates, samples.batch, bounded, samples.count
+        return ExactUpdates(signed_x, signed_d, *shared, granularity=granularity)
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -72,13 +77,18 @@ def replay_exactly(array: CellArray, plan: ExactUpdates, events: Events, draws: 
     through, and what does not happen is masked: always as many operations, though many.
     """
     read = plan.x.new_empty(len(events), array.by_slice(array.weight).shape[1])
+    moves = analog_updates(array, plan.granularity) if plan.granularity > 0.0 and len(plan) else None
     for n in range(len(plan) + 1):
         if len(events):
             read = _read_at(n, read, array, events, draws)
         if n < len(plan):
             happens = plan.rates[n] > 0.0
             if not draws.asks or happens:
-                array.state.add_(plan.change(n))  # with a rate of 0 there is none
+                change = plan.change(n)  # with a rate of 0 there is none
+                if moves is None:
+                    array.state.add_(change)
+                else:
+                    array.state.copy_(array.state + moves(change))
                 if plan.bounded:
                     array.bound()
                 array.redraw(draws, happens)

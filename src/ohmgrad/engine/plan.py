@@ -20,6 +20,7 @@ from ohmgrad.engine.host import Count
 from ohmgrad.engine.lengths import Lengths, pulse_lengths
 from ohmgrad.engine.peaks import row_peaks
 from ohmgrad.engine.samples import Plan, Samples
+from ohmgrad.engine.tally import Tally
 from ohmgrad.engine.trains import SLOTS, pack
 from ohmgrad.parameters.enums import PulseType
 from ohmgrad.parameters.update import UpdateParameters
@@ -28,7 +29,7 @@ from ohmgrad.words import absolute, maximum, round_even, where
 STOCHASTIC = (PulseType.STOCHASTIC, PulseType.STOCHASTIC_COMPRESSED)
 """The types that draw trains."""
 
-EXACT = (PulseType.NONE, PulseType.NONE_WITH_DEVICE)
+EXACT = (PulseType.NONE, PulseType.NONE_WITH_DEVICE, PulseType.MEAN_FIELD)
 """The types without pulses."""
 
 _SIGN_BIT = -(1 << 31)
@@ -174,11 +175,17 @@ def plan_lines(
     draws: Draws,
     array: int,
     first_sample: Count,
+    tally: Tally | None = None,
 ) -> Lines:
-    """The lines of a batch from the start; see :func:`pulse_lengths` and :func:`make_lines`."""
+    """The lines of a batch from the start; see :func:`pulse_lengths` and :func:`make_lines`.
+
+    :param tally: what the lengths are told to.
+    """
     if draws.implementation == "cpu" and up.pulse_type in STOCHASTIC:
-        return compiled().trains(samples, granularity, up, draws, array, int(first_sample))
+        return compiled().trains(samples, granularity, up, draws, array, int(first_sample), tally)
     lengths = pulse_lengths(samples.x, samples.d, samples.rates, granularity, up, draws.implementation)
+    if tally is not None:
+        tally.note(lengths.bl)
     return make_lines(samples, lengths, up, draws, array, first_sample)
 
 

@@ -19,6 +19,7 @@ from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.engine.plan import Trains, bin_width, known_words, quantised, words_of
 from ohmgrad.engine.random import cell_uniform
 from ohmgrad.engine.samples import Samples
+from ohmgrad.engine.tally import Tally
 from ohmgrad.engine.threads import share
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -61,6 +62,7 @@ def trains(
     draws: Draws,
     array: int,
     first_sample: int,
+    tally: Tally | None = None,
 ) -> Trains:
     """See :func:`ohmgrad.engine.plan.plan_lines`."""
     settings, longest = lengths.length_settings(granularity, up)
@@ -71,12 +73,14 @@ def trains(
     n, columns = x.shape
     rows = d.shape[1]
     of_x, of_d = np.empty((n * words, columns), np.int32), np.empty((n * words, rows), np.int32)
+    slots = np.empty(n, np.int64)
     share(
         _compiled(),
         n,
         packing.NANOSECONDS * n * words * (rows + columns),
         of_x,
         of_d,
+        slots,
         address(x),
         address(d),
         address(rates, torch.float64),
@@ -90,6 +94,8 @@ def trains(
         array,
         draws.key,
     )
+    if tally is not None:
+        tally.note(slots)
     return CompiledTrains(of_x, of_d, words, samples.batch, samples.count)
 
 
@@ -123,13 +129,14 @@ def _compiled() -> Any:
     chances_of = numba.njit(named(side, tag), error_model="numpy", nogil=True)
 
     def fill(  # type: ignore[no-untyped-def]
-        begin, end, of_x, of_d, x, d, rates, x_flips, d_flips, settings, bin_size, at_random, words, first, array, key
+        begin, end, of_x, of_d, slots, x, d, rates, x_flips, d_flips, settings, bin_size, at_random, words, first,
+        array, key,
     ):  # fmt: skip
         x, d = floats(x, end, of_x.shape[1]), floats(d, end, of_d.shape[1])
         rates = array_at(rates, (end,), double)
         width, count, longer = single(bin_size), end - begin, max(x.shape[1], d.shape[1])
         k0, k1, words_of = u32(key[0]), u32(key[1]), slice(begin * words, end * words)
-        bl, a, b = np.empty(count, np.int64), np.empty(count, np.float32), np.empty(count, np.float32)
+        bl, a, b = slots[begin:end], np.empty(count, np.float32), np.empty(count, np.float32)
         numbers, memory = np.empty(count, np.int64), np.empty(count * longer, np.float32)
         for n in range(count):
             bl[n], a[n], b[n] = length_of(x[begin + n], d[begin + n], rates[begin + n], settings)

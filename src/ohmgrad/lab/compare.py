@@ -32,6 +32,13 @@ class Row:
     """Pulses sent to the fast arrays; None if there are none."""
     pulses_c: float | None
     """Pulses sent to the slow arrays, or to the only ones; None for floating point."""
+    latency: float | None
+    """Nanoseconds of the updates of all layers for a sample, see :mod:`ohmgrad.analysis.cost`; None: floating point, or
+    a run from before this was counted."""
+    energy: float | None
+    """Nanojoules for a sample, by a published figure for one weight."""
+    storage: float | None
+    """Bytes of digital storage."""
     seconds: float
     """Wall-clock seconds of a run, on one thread."""
     diverged: int
@@ -167,9 +174,17 @@ def _row(algorithm: str, records: list[Record]) -> Row:
         spread=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
         pulses_a=statistics.fmean(epoch["pulses_a"] for epoch in last) if arrays > 1 else None,
         pulses_c=statistics.fmean(epoch["pulses_c"] for epoch in last) if arrays > 0 else None,
+        latency=_mean_cost(records, "latency"),
+        energy=_mean_cost(records, "energy"),
+        storage=_mean_cost(records, "storage"),
         seconds=statistics.fmean(record["seconds"] for record in records),
         diverged=sum(record["diverged"] for record in records),
     )
+
+
+def _mean_cost(records: list[Record], name: str) -> float | None:
+    known = [record["cost"][name] for record in records if record.get("cost", {}).get(name) is not None]
+    return statistics.fmean(known) if known else None
 
 
 def _shown(value: Any) -> str:

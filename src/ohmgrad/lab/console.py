@@ -80,7 +80,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     )
     table.add_column("algorithm")
     table.add_column("curve")
-    for name in ("test accuracy", "pulses to A", "pulses to C", "seconds"):
+    for name in ("test\naccuracy", "pulses\nto A", "pulses\nto C", "ns", "nJ", "kB"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
@@ -89,13 +89,16 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
             _accuracy(row),
             _amount(row.pulses_a),
             _amount(row.pulses_c),
-            f"{row.seconds:.1f}",
+            "-" if row.latency is None else f"{row.latency:.0f}",
+            "-" if row.energy is None else f"{row.energy:.2g}",
+            "-" if row.storage is None else f"{row.storage / 1000:.2g}",
             style="green" if row.accuracy == best else "",
         )
     console.print(table)
     console.print(
         "Mean and standard deviation over the seeds. Analog SGD has one array, counted under C; floating point has no "
-        "pulses. Seconds are those of one run.",
+        "pulses. Time of the updates (ns), energy (nJ) and digital storage (kB) are those of a chip for a sample, by "
+        "formulas of the papers.",
         style="dim",
         highlight=False,
     )

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ohmgrad.analysis.cost import Cost, cost
+from ohmgrad.analysis.meter import Meter
 from ohmgrad.errors import TileError
 from ohmgrad.lab import tasks
 from ohmgrad.lab.cells import make_cell
@@ -107,7 +109,7 @@ def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
     _warm_up(task, samples, config, job)
     torch.manual_seed(job.seed)
     model = task.network(samples, config)
-    optimizer = AnalogSGD(model.named_parameters(), lr=job.knobs["lr"])
+    optimizer, meter = AnalogSGD(model.named_parameters(), lr=job.knobs["lr"]), Meter(model)
     order = torch.Generator().manual_seed(job.seed)
     history = [_measure(0, model, samples, math.nan, recipe.arrays)]
     started, diverged = time.perf_counter(), False
@@ -120,14 +122,16 @@ def train(job: Job) -> Iterator[Epoch | dict[str, Any]]:
             break
         history.append(epoch)
         yield epoch
+    seconds = time.perf_counter() - started
     _, first = next(named_analog_tiles(model))
     yield {
         "job": asdict(job),
         "config": config.describe(),
         "epochs": [_plain(epoch) for epoch in history],
         "diverged": diverged,
+        "cost": _cost_of_sample(cost(model, meter)),
         "layer": {name: _rounded(matrix) for name, matrix in arrays_of(first).items()},
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(seconds, 3),
     }
 
 
@@ -188,6 +192,17 @@ def _measure(number: int, model: nn.Module, samples: Samples, train_loss: float,
     fast = sum(int(layer[0].total.sum()) for layer in counts) if arrays > 1 else 0
     slow = sum(int(layer[-1].total.sum()) for layer in counts)
     return Epoch(number, round(accuracy, 6), loss, train_loss, fast, slow)
+
+
+def _cost_of_sample(found: Cost) -> dict[str, float | None]:
+    """Time and energy of a sample, of which a convolution makes several vectors and the last layer one; and storage."""
+    samples = min((row.traffic.vectors for row in found.rows), default=0.0)
+
+    def of(name: str) -> float | None:
+        known = [(getattr(row, name), row.traffic.vectors) for row in found.rows if getattr(row, name) is not None]
+        return sum(value * vectors for value, vectors in known) / samples if known and samples else None
+
+    return {"latency": of("latency"), "energy": of("energy"), "storage": found.storage}
 
 
 def _finite(loss: Tensor) -> float:

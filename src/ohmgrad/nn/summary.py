@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ohmgrad.memory import memory_of
 from ohmgrad.nn.base import AnalogLayer, named_analog_layers
-from ohmgrad.nn.summary_table import as_text, rich_table
+from ohmgrad.nn.summary_table import as_text, columns_of, rich_table
 from ohmgrad.tile import AnalogTile
 from ohmgrad.weight import VisibleWeight
 
@@ -91,10 +91,10 @@ class Summary:
         return sum(counts) if counts else None
 
     def __str__(self) -> str:
-        return as_text(self)
+        return as_text(columns_of(self))
 
     def __rich__(self) -> Table:
-        return rich_table(self)
+        return rich_table(columns_of(self))
 
 
 def analog_summary(model: nn.Module, input: Tensor | Sequence[Any] | None = None) -> Summary:

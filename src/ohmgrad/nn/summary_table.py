@@ -63,14 +63,13 @@ def columns_of(summary: Summary) -> list[Column]:
     return columns
 
 
-def rich_table(summary: Summary) -> Table:
+def rich_table(columns: Sequence[Column]) -> Table:
     """The table of rich, which must be installed."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=True, show_edge=False)
-    columns = columns_of(summary)
     for column in columns:
         table.add_column(
             column.title,
@@ -86,14 +85,14 @@ def rich_table(summary: Summary) -> Table:
     return table
 
 
-def as_text(summary: Summary) -> str:
+def as_text(columns: Sequence[Column]) -> str:
     """The table as text: as rich prints it in this terminal; plain, where rich is not installed."""
     try:
         from rich.console import Console
     except ModuleNotFoundError:
-        return plain_text(columns_of(summary))
+        return plain_text(columns)
     text = StringIO()
-    Console(file=text, color_system=None).print(rich_table(summary))
+    Console(file=text, color_system=None).print(rich_table(columns))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 

@@ -18,6 +18,9 @@ class PulseType(Enum):
     """Floating-point update; the device model is not used at all."""
     NONE_WITH_DEVICE = "NoneWithDevice"
     """Floating-point update of the device's weights, within its bounds."""
+    MEAN_FIELD = "MeanField"
+    r"""The limit of infinitely fine pulses: a change :math:`\Delta` moves a cell by
+    :math:`\Delta F(w) - |\Delta| G(w)`, with the responses of its law and without noise, within its bounds."""
 
 
 class NoiseManagementType(Enum):

@@ -69,7 +69,7 @@ def test_a_reproduction_leaves_tables_a_verdict_a_picture_and_numbers(
 ) -> None:
     assert reproduce() == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "about 1 minutes on 1 cores" in printed
+    assert "about 1 minute on 1 core." in printed
     assert "doubled 2.05 4.05 6.05 the paper 4" in printed
     assert "reproduced: 1 of 1 claims hold" in printed
     numbers = json.loads((doubling / "results.json").read_text())

@@ -61,6 +61,6 @@ def draw_reproduction(reproduction: Reproduction) -> Path:
     """Draw what a reproduction found beside the numbers of the paper; gives the picture."""
     study, results, path = reproduction.study, reproduction.results(), reproduction.folder / "figure.png"
     seeds = len({record["seed"] for record in results.records})
-    subtitle = f"{study.paper}; mean, lowest and highest of {seeds} seed{'s' if seeds > 1 else ''}"
+    subtitle = f"{study.paper}; {f'mean, lowest and highest of {seeds} seeds' if seeds > 1 else 'one seed'}"
     draw_panels(study.panels(results), study.title, subtitle, path)
     return path

@@ -19,10 +19,10 @@ WIDTH, HEIGHT, COLUMNS = 4.6, 3.4, 3
 def look_of(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:
     """Colour and dash of every series: those of learning rules where it is one."""
     names = list(dict.fromkeys(line.series for panel in panels for line in panel.lines))
-    others = [name for name in names if name not in LINES]
-    cycle = {
-        name: (COLOURS[k % len(COLOURS)], ("-", "--", ":")[k // len(COLOURS) % 3]) for k, name in enumerate(others)
-    }
+    others, taken = [name for name in names if name not in LINES], {LINES[name][0] for name in names if name in LINES}
+    free = [colour for colour in COLOURS if colour not in taken] or COLOURS
+    dashes = ("--", ":", "-") if taken else ("-", "--", ":")  # what covers the line of a rule lets it be seen
+    cycle = {name: (free[k % len(free)], dashes[k // len(free) % 3]) for k, name in enumerate(others)}
     return {name: LINES.get(name) or cycle[name] for name in names}
 
 
@@ -31,23 +31,26 @@ def draw_panels(panels: Sequence[Panel], title: str, subtitle: str, path: Path) 
 
     Dots are measured means, bands go from the lowest to the highest seed, circles are the numbers of the paper.
     """
-    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import MaxNLocator, NullLocator
 
     columns = min(len(panels), COLUMNS)
     rows = math.ceil(len(panels) / columns)
-    width, height = max(columns * WIDTH, 7.5), rows * HEIGHT + 1.5
+    width, height = max(columns * WIDTH, 7.5), rows * HEIGHT + 1.0
     figure, look = new_figure(width, height, title, subtitle), look_of(panels)
     handles: dict[str, Any] = {}
+    scales: dict[tuple[str, bool, bool], Any] = {}  # one for all places, and one for all curves, of a quantity
     for number, panel in enumerate(panels):
         column, row = number % columns, number // columns
         axes = figure.add_axes(
             (
                 (column * width / columns + 0.75) / width,
-                ((rows - 1 - row) * HEIGHT + 1.05) / height,
+                ((rows - 1 - row) * HEIGHT + 0.95) / height,
                 (width / columns - 1.0) / width,
                 (HEIGHT - 0.95) / height,
-            )
+            ),
+            sharey=scales.get((panel.y_label, panel.log_y, panel.markers)),
         )
+        scales.setdefault((panel.y_label, panel.log_y, panel.markers), axes)
         for line in panel.lines:
             handles.setdefault(line.title, _draw(axes, line, *look[line.series], panel.markers))
         axes.set_xscale("log" if panel.log_x else "linear")
@@ -56,7 +59,10 @@ def draw_panels(panels: Sequence[Panel], title: str, subtitle: str, path: Path) 
             places = sorted({x for line in panel.lines for x in line.x})
             axes.set_xticks(places, [f"{x:g}" for x in places])
             axes.xaxis.set_minor_locator(NullLocator())
+        if not panel.log_x:
+            axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         tidy(axes, panel.title)
+        axes.tick_params(which="minor", labelsize=7, colors="#444444")
         axes.set_xlabel(panel.x_label, fontsize=9)
         axes.set_ylabel(panel.y_label, fontsize=9)
     if any(value is not None for panel in panels for line in panel.lines for value in line.published):

@@ -5,10 +5,24 @@ from __future__ import annotations
 import difflib
 
 from ohmgrad.errors import ConfigError
+from ohmgrad.lab.studies.correlation import Detection
 from ohmgrad.lab.studies.rasch_2024 import WeightProgramming
+from ohmgrad.lab.studies.rasch_2024_symmetry import Symmetry
+from ohmgrad.lab.studies.rasch_2024_traces import ConstantGradient
 from ohmgrad.lab.studies.study import Study
+from ohmgrad.lab.studies.wu_2024 import Bound, LearningRate, NoiseAndBound
+from ohmgrad.lab.studies.wu_2025 import ShiftedSymmetryPoint
 
-_STUDIES: tuple[Study, ...] = (WeightProgramming(),)
+_STUDIES: tuple[Study, ...] = (
+    ConstantGradient(),
+    WeightProgramming(),
+    Symmetry(),
+    LearningRate(),
+    Bound(),
+    NoiseAndBound(),
+    ShiftedSymmetryPoint(),
+    Detection(),
+)
 
 STUDIES: dict[str, Study] = {study.name: study for study in _STUDIES}
 """Every study by its name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ohmgrad.amounts import counted
 from ohmgrad.lab import studies
 from ohmgrad.lab.studies.reproduction import Reproduction, verdict
 from ohmgrad.lab.studies.study import Line, Panel, Study
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
 
 def show_studies(console: Console) -> None:
     """List what can be reproduced."""
+    from rich.padding import Padding
+
     for study in studies.STUDIES.values():
-        console.print(f"[bold]{study.name}[/bold]  {study.title}", highlight=False)
-        console.print(f"    {study.paper}; {study.core_minutes:.0f} minutes on one core", style="dim", highlight=False)
+        console.print(f"[bold]{study.name}[/bold]", highlight=False)
+        time = counted(round(study.core_minutes), "minute")
+        said = f"{study.title}\n[dim]{study.paper}; {time} on one core[/dim]"
+        console.print(Padding(said, (0, 0, 0, 4)), highlight=False)
     console.print("`ohmgrad reproduce NAME` computes one, with --quick a small version within a minute.", style="dim")
 
 
@@ -30,14 +35,18 @@ def introduce(study: Study, console: Console) -> None:
 
 def show_reproduction(reproduction: Reproduction, console: Console) -> None:
     """Print the tables of a reproduction and its claims."""
+    from rich.table import Table
+
     study, results = reproduction.study, reproduction.results()
     for panel in study.panels(results):
         if panel.markers:
             _show_panel(panel, console)
     claims = study.claims(results)
+    said = Table.grid(padding=(0, 2, 0, 0))
     for claim in claims:
-        mark = "[green]yes[/green]" if claim.holds else "[red]no[/red] "
-        console.print(f"{mark}  {claim.text}:\n     [dim]{claim.measured}[/dim]", highlight=False)
+        mark = "[green]yes[/green]" if claim.holds else "[red]no[/red]"
+        said.add_row(mark, f"{claim.text}:\n[dim]{claim.measured}[/dim]")
+    console.print(said)
     console.print(f"[bold]{verdict(claims)}[/bold]", highlight=False)
     if reproduction.quick:
         console.print("This was the small version; leave out --quick for the setting of the claims.", style="dim")

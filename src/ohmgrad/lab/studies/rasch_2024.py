@@ -20,11 +20,14 @@ STATES = (400, 200, 100, 40, 20, 10)
 SIZE, INPUTS, BATCH = 20, 100, 10
 
 
-def cells(states: float, offset: float, bounds_dtod: float = 0.3) -> SoftBoundsReferenceDevice:
-    """Soft bounds, read against the symmetry point of every cell plus an offset of standard deviation ``offset``."""
+def cells(states: float, offset: float, bounds_dtod: float = 0.3, bound: float = 1.0) -> SoftBoundsReferenceDevice:
+    """Soft bounds, read against the symmetry point of every cell plus an offset of standard deviation ``offset``.
+
+    :param states: between bounds of -1 and 1; a wider ``bound`` leaves the step at 0 as it is.
+    """
     return SoftBoundsReferenceDevice(
         dw_min=2.0 / states, dw_min_dtod=0.3, dw_min_dtod_log_normal=True, dw_min_std=0.3, up_down_dtod=0.1,
-        w_max=1.0, w_min=-1.0, w_max_dtod=bounds_dtod, w_min_dtod=bounds_dtod,
+        w_max=bound, w_min=-bound, w_max_dtod=bounds_dtod, w_min_dtod=bounds_dtod,
         subtract_symmetry_point=True, reference_std=offset,
     )  # fmt: skip
 
@@ -41,6 +44,27 @@ def rule_on(rule: str, fast: Any, slow: Any, rate: float) -> tuple[RPUConfig, fl
     config = build_config(rule, fast, perfect, pulses, **fields)
     config.device.unit_cell_devices = [fast, slow]
     return config, rate
+
+
+def weight_errors(config: RPUConfig, rate: float, trial: Trial) -> Iterator[Step | Outcome]:
+    """Program a target of normal weights from a fixed set of inputs, and follow the error in percent."""
+    torch.manual_seed(trial.seed)
+    tile = AnalogTile(SIZE, SIZE, config)
+    tile.set_learning_rate(rate)
+    fixed = torch.Generator().manual_seed(1)
+    target, inputs = 0.3 * torch.randn(SIZE, SIZE, generator=fixed), torch.randn(INPUTS, SIZE, generator=fixed)
+    errors: list[float] = []
+    steps: list[float] = []
+
+    def some(random: torch.Generator) -> torch.Tensor:
+        return inputs[torch.randint(INPUTS, (BATCH,), generator=random)]
+
+    for step in programmed(tile, target, some, trial.length, trial.seed):
+        errors.append(100.0 * rms(tile.get_weights() - target))
+        steps.append(float(step * BATCH))
+        yield Step(step, f"{trial.study.measure} {errors[-1]:.1f}")
+    last = errors[-len(errors) // 5 :]  # the mean of the last fifth: the error goes on to fluctuate
+    yield Outcome(sum(last) / len(last), steps, errors)
 
 
 class WeightProgramming(Study):
@@ -61,6 +85,10 @@ class WeightProgramming(Study):
     coordinates = ("offset", "states")
     series: ClassVar[dict[str, str]] = RULES
     core_minutes = 50.0
+    differences = (
+        "One rate serves every number of states here: so analog SGD stays above the paper's where there are many, and "
+        "c-TTv2 below it at 400. TTv2 bears offsets of 0.05 and 0.1 better than in the paper."
+    )
 
     def trials(self, quick: bool) -> list[Trial]:
         """See :meth:`Study.trials`."""
@@ -82,23 +110,7 @@ class WeightProgramming(Study):
         offset, states = trial.at
         rate = 0.01 * 20000 / trial.length
         config, rate = rule_on(trial.series, cells(states, offset), cells(states, 0.0, bounds_dtod=0.0), rate)
-        torch.manual_seed(trial.seed)
-        tile = AnalogTile(SIZE, SIZE, config)
-        tile.set_learning_rate(rate)
-        fixed = torch.Generator().manual_seed(1)
-        target, inputs = 0.3 * torch.randn(SIZE, SIZE, generator=fixed), torch.randn(INPUTS, SIZE, generator=fixed)
-        errors: list[float] = []
-        steps: list[float] = []
-
-        def some(random: torch.Generator) -> torch.Tensor:
-            return inputs[torch.randint(INPUTS, (BATCH,), generator=random)]
-
-        for step in programmed(tile, target, some, trial.length, trial.seed):
-            errors.append(100.0 * rms(tile.get_weights() - target))
-            steps.append(float(step * BATCH))
-            yield Step(step, f"{self.measure} {errors[-1]:.1f}")
-        last = errors[-len(errors) // 5 :]  # the mean of the last fifth: the error goes on to fluctuate
-        yield Outcome(sum(last) / len(last), steps, errors)
+        yield from weight_errors(config, rate, trial)
 
     def published(self, series: str, at: At) -> float | None:
         """See :meth:`Study.published`."""

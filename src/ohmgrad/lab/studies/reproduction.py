@@ -10,6 +10,9 @@ from ohmgrad.errors import ConfigError
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.studies.study import Claim, Results, Study, Trial
 
+DESCRIPTION = ("title", "paper", "setting", "source", "differences", "core_minutes")
+"""What ``results.json`` says of the study itself."""
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -66,15 +69,18 @@ class Reproduction:
 
     def write_results(self) -> Path:
         """Write ``results.json``: the panels with the paper's numbers, the claims and what they were computed with."""
-        results, path = self.results(), self.folder / "results.json"
+        study, results, path = self.study, self.results(), self.folder / "results.json"
+        claims = study.claims(results)
         content = {
-            "study": self.study.name,
+            "study": study.name,
+            **{name: getattr(study, name) for name in DESCRIPTION},
             "quick": self.quick,
             "seeds": len({record["seed"] for record in results.records}),
             "trials": len(results.records),
             "seconds": round(sum(record["seconds"] for record in results.records), 1),
-            "panels": [asdict(panel) for panel in self.study.panels(results)],
-            "claims": [asdict(claim) for claim in self.study.claims(results)],
+            "panels": [asdict(panel) for panel in study.panels(results)],
+            "claims": [asdict(claim) for claim in claims],
+            "verdict": verdict(claims),
             "versions": versions(),
         }
         write_json(path, content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -112,6 +112,11 @@ class Panel:
     """Every place was measured by itself; else it is a curve."""
 
 
+def present(lines: Iterable[Line | None]) -> list[Line]:
+    """The lines that there are."""
+    return [line for line in lines if line is not None]
+
+
 class Study(ABC):
     """One published result. Stateless: everything about a run stands in its trial."""
 
@@ -205,8 +210,11 @@ class Results:
 
     def lines(self, axis: int, **fixed: float) -> list[Line]:
         """:meth:`line` of every series that has values there."""
-        found = (self.line(series, axis, **fixed) for series in self.study.series)
-        return [line for line in found if line is not None]
+        return present(self.line(series, axis, **fixed) for series in self.study.series)
+
+    def curves(self, *at: float) -> list[Line]:
+        """:meth:`curve` of every series that has one there."""
+        return present(self.curve(series, *at) for series in self.study.series)
 
     def curve(self, series: str, *at: float, title: str = "") -> Line | None:
         """The mean curve of the trials at a place, from the lowest to the highest of them; None: there is none."""
