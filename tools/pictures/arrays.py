@@ -86,6 +86,22 @@ def draw_choppers(folder: Path) -> None:
     save(figure, folder, "choppers")
 
 
+def draw_noise_gate(folder: Path) -> None:
+    """Weights under noise alone, without the noise gate of TTv4 and with it."""
+    figure, panels = figure_of(
+        "The noise gate", "Nothing is to be learned, gradients are 0; what is read is the noise of the converters."
+    )
+    for axes, gate in zip(panels, (0.0, 2.0), strict=True):
+        rule: dict[str, Any] = CHOPPED | {"in_chop_prob": 0.05, "transfer_lr": 0.3, "noise_gate": gate}
+        traces = learn(two(DynamicTransferCompound, **rule)(0.0), 2000, noise=0.0, blind=True)
+        axes.plot(traces.weights.flatten(1).numpy(), color=LOOKS["C"]["color"], linewidth=0.7, alpha=0.7)
+        pulses = int(traces.tile.pulse_counts()[1].total.sum())
+        axes.set_title(f"{pulses} pulses to all of C", loc="right", pad=6, **NOTE)
+        print(f"noise gate {gate:g}: {pulses} pulses", flush=True)
+        finish(axes, f"C of 12 weights, noise_gate = {gate:g}", columns=0)
+    save(figure, folder, "noise-gate")
+
+
 def _tiles(count: int, gamma: float, fast_lr: float = 0.5) -> UnitCellRPUConfig:
     """So many arrays of few states, whose reads are exact."""
     rule = MultiTileTransferCompound.of(
@@ -177,6 +193,7 @@ def draw_flip(folder: Path) -> None:
 PICTURES: dict[str, Any] = {
     "fast-and-slow": draw_fast_and_slow,
     "choppers": draw_choppers,
+    "noise-gate": draw_noise_gate,
     "residual": draw_residual,
     "digits": draw_digits,
     "flip": draw_flip,
