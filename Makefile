@@ -8,7 +8,7 @@ PEER_PYTHON ?= python3.12
 PEER_VENV := .venv-peers
 PEER_BIN := $(PEER_VENV)/bin
 
-.PHONY: help demo test lint format types docs bench bench-peers gpu build clean
+.PHONY: help demo test lint format types docs pictures bench bench-peers gpu build clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ types: $(VENV)/.dev ## Check types
 
 docs: $(VENV)/.dev ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pictures: $(VENV)/.dev ## Draw the pictures of the documentation anew (takes minutes)
+	PYTHONPATH=tools $(BIN)/python -m pictures docs/images
 
 bench: $(VENV)/.dev ## Measure the speed of the kernels
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=min,median,rounds --benchmark-sort=name $(BENCH)

@@ -15,6 +15,8 @@ from typer.main import get_command
 
 from ohmgrad.cli import app
 from ohmgrad.lab.studies import STUDIES
+from ohmgrad.presets.algorithms import ALGORITHMS
+from pictures.__main__ import PICTURES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -73,6 +75,21 @@ def test_makefile_has_every_target_that_is_named(command: str) -> None:
 def test_command_line_understands_every_command_that_is_named(command: str) -> None:
     _, name, *options = shlex.split(command)
     get_command(app).commands[name].make_context(name, options)
+
+
+def test_every_picture_of_the_pages_to_learn_from_is_drawn_by_a_script_and_shown() -> None:
+    images = ROOT / "docs" / "images"
+    drawn = {f"{name}.png" for name in PICTURES}
+    kept = {str(path.relative_to(images)) for folder in ("rules", "understand") for path in (images / folder).iterdir()}
+    assert kept == drawn
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [name for name in sorted(drawn) if f"images/{name})" not in text] == []
+
+
+def test_every_learning_rule_has_a_page_that_states_its_recursion() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "rules").glob("*.md"))
+    rules = {rule.rule.__name__ for rule in ALGORITHMS.values() if rule.name != "sgd"}
+    assert [name for name in sorted(rules) if f"::: ohmgrad.configs.{name}\n" not in text] == []
 
 
 def test_reproductions_of_the_page_are_whole_ones_with_a_picture() -> None:

@@ -48,7 +48,7 @@ def _option(name: str, text: str, default: Any = None) -> Any:
 
     default = getattr(DEFAULTS, name, None) if default is None else default
     if isinstance(default, tuple):
-        default = "all"
+        default = ",".join(default)
     shown = "as tuned" if default is None else default
     return typer.Option(
         f"--{name.replace('_', '-')}",

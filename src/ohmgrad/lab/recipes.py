@@ -85,6 +85,8 @@ class Recipe:
     arrays: int = 2
     """Arrays of one layer: 0 is floating point, 1 is the weight itself; of more, the first is the fast A, and the last
     the slow C."""
+    by_default: bool = True
+    """Whether a comparison has it unless it is told otherwise."""
 
     @property
     def knobs(self) -> tuple[str, ...]:
@@ -96,6 +98,7 @@ LR: Space = {"lr": LogRange(0.01, 3.0)}
 GAIN: Space = {"transfer_lr": LogRange(0.01, 1.0)}
 TRANSFER: Space = {"transfer_every": Choice((1, 2, 5, 10)), **GAIN}
 GAMMA: Space = {"gamma": LogRange(0.05, 1.0)}
+LOW_RANK: Space = {**LR, "transfer_every": Choice((10, 30, 100)), **GAIN}
 ETA: Space = {"eta": LogRange(0.002, 0.2)}
 
 
@@ -127,7 +130,7 @@ def _two_arrays(rule: str, **fields: Any) -> Callable[[Any, Knobs], Any]:
 
 
 def _low_rank(device: Any, knobs: Knobs) -> Any:
-    """Two narrow arrays of rank 4; the period counts batches here.
+    """Two narrow arrays of rank 4; the period counts batches here. It is made for small changes of a trained weight.
 
     B begins with weights of the size of a step: with the gain of the source's default, 0.1, what reaches A would be
     less than the noise of the converters.
@@ -167,7 +170,7 @@ RECIPES = {
         Recipe("mrl", "MRL, 4 tiles", _two_arrays("mrl"), {**LR, **TRANSFER, **GAMMA}, arrays=4),
         Recipe("rider", "RIDER", _two_arrays("rider", eta=_knob("eta")), {**LR, **TRANSFER, **GAMMA, **ETA}),
         Recipe("e-rider", "E-RIDER", _two_arrays("e-rider", eta=_knob("eta")), {**LR, **TRANSFER, **GAMMA, **ETA}),
-        Recipe("lrtt", "low-rank TT", _low_rank, {**LR, "transfer_every": Choice((10, 30, 100)), **GAIN}, arrays=3),
+        Recipe("lrtt", "low-rank TT", _low_rank, LOW_RANK, arrays=3, by_default=False),
         Recipe("mp", "mixed precision", lambda device, knobs: build_config("mp", device), LR, arrays=1),
     )
 }

@@ -135,7 +135,7 @@ class Setting:
     """What a comparison trains, and how: everything that decides its numbers beside the tuned hyperparameters."""
 
     task: str = "digits"
-    algorithms: tuple[str, ...] = tuple(RECIPES)
+    algorithms: tuple[str, ...] = tuple(name for name, recipe in RECIPES.items() if recipe.by_default)
     device: str = "soft-bounds"
     states: int = 10
     gamma: float | None = None

@@ -151,7 +151,7 @@ def test_the_search_is_a_command_that_leaves_a_picture_a_page_and_numbers(
     ("arguments", "remedy"),
     [
         (["sweep"], "--help"),
-        (["sweep", "ttv9"], "give one of fp, sgd, ttv1, rl, ttv2, ttv3, rttv3, ttv4, not 'ttv9'"),
+        (["sweep", "ttv9"], "e-rider, lrtt, mp, not 'ttv9'"),
         (["sweep", "ttv4", "--vary", "in_chop=0..1"], "Did you mean 'in_chop_prob'?"),
         (["sweep", "ttv4", "--trials", "0"], "give a whole number from 1"),
         (["sweep", "ttv4", "--resume", "--out", "nowhere"], "Leave out --resume"),
