@@ -14,6 +14,8 @@ from ohmgrad.lab.recipes import RECIPES
 from ohmgrad.lab.studies.study import Line
 
 TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
+IN_A_LINE = 7
+"""Entries of the legend in a line."""
 CLOSEST = 2e-3
 """Accuracies are drawn as if at least this share of the answers were wrong."""
 
@@ -43,9 +45,12 @@ def draw_curves(records: Mapping[str, Sequence[dict[str, Any]]], subtitle: str, 
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = new_figure(11, 5.7, "Learning curves", subtitle)
-    left = figure.add_axes((0.065, 0.175, 0.5, 0.65))
-    right = figure.add_axes((0.7, 0.175, 0.275, 0.65))
+    lines = -(-len(records) // IN_A_LINE)  # of the legend
+    height = max(5.5, 2.0 + 0.46 * len(records)) + 0.24 * lines
+    below, above = (0.8 + 0.24 * lines) / height, 1.0 / height
+    figure = new_figure(11, height, "Learning curves", subtitle)
+    left = figure.add_axes((0.065, below, 0.5, 1 - below - above))
+    right = figure.add_axes((0.7, below, 0.275, 1 - below - above))
     ends = {}
     for line in learning_curves(records):
         colour, dash = LINES[line.series]
@@ -75,7 +80,7 @@ def draw_curves(records: Mapping[str, Sequence[dict[str, Any]]], subtitle: str, 
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylabel("test accuracy (%)", fontsize=9)
     left.margins(x=0.01)
-    figure.legend(loc="lower left", bbox_to_anchor=(0.055, 0.012), fontsize=8.5, frameon=False, ncols=len(ends))
+    figure.legend(loc="lower left", bbox_to_anchor=(0.055, 0.012), fontsize=8.5, frameon=False, ncols=IN_A_LINE)
     right.set_xlabel("test accuracy (%)", fontsize=9)
     right.set_yticks(range(len(ends)), [RECIPES[name].title for name in ends], fontsize=9)
     for label, name in zip(right.get_yticklabels(), ends, strict=True):
