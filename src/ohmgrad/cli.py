@@ -130,10 +130,8 @@ def compare(
         kept = len(comparison.jobs) - len(comparison.remaining())
         comparison.write_summary()
         again = f"ohmgrad compare --resume --out {shlex.quote(str(out))}"
-        console.print(
-            f"Stopped. {kept} of {len(comparison.jobs)} runs are kept in {out}. Go on with: {again}", soft_wrap=True
-        )
-        raise typer.Exit(130) from None
+        kept_now = f"{kept} of {len(comparison.jobs)} runs are kept in {out}."
+        raise _stopped(console, kept_now, again) from None
     for what, path in pictures.items():
         console.print(f"{what + ':':<23} {path}", highlight=False, soft_wrap=True)
     console.print(f"{'numbers:':<23} {out / 'summary.json'} and {out / 'runs'}", highlight=False, soft_wrap=True)
@@ -171,9 +169,7 @@ def tune(
         for title, jobs in (("first round", search.first_round), ("second round", search.second_round)):
             show.follow(jobs(), workers or _cores(), _timed(search), console, title, lines=False)
     except KeyboardInterrupt:
-        again = shlex.join(["ohmgrad", *(word for word in context.obj if word not in GO_ON), "--resume"])
-        console.print(f"Stopped. The scores so far are kept in {out}. Go on with: {again}", soft_wrap=True)
-        raise typer.Exit(130) from None
+        raise _stopped(console, f"The scores so far are kept in {out}.", _again(context)) from None
     show.show_search(search, console)
     console.print(f"all trials: {out}", highlight=False, soft_wrap=True)
 
@@ -226,17 +222,12 @@ def sweep(
         show.follow(search.second_round(), processes, search.keep, console, "finalists", lines=False)
         show.follow(search.last_round(), processes, search.keep, console, "test", lines=False)
     except KeyboardInterrupt:
-        again = shlex.join(["ohmgrad", *(word for word in context.obj if word not in GO_ON), "--resume"])
-        console.print(
-            f"Stopped. {len(search.trials)} of {trials} proposals are kept in {out}. Go on with: {again}",
-            soft_wrap=True,
-        )
-        raise typer.Exit(130) from None
+        kept_now = f"{len(search.trials)} of {trials} proposals are kept in {out}."
+        raise _stopped(console, kept_now, _again(context)) from None
     show_sweep(search, console)
     with console.status("drawing"):
         written = {"picture": draw_sweep(search), "page": report_sweep(search), "numbers": search.write_results()}
-    for what, path in written.items():
-        console.print(f"{what + ':':<9}{path}", highlight=False, soft_wrap=True)
+    _list_written(written, console)
 
 
 @app.command()
@@ -278,19 +269,14 @@ def reproduce(
     try:
         show.follow(trials, processes, reproduction.save, console, study.name, lines=False, kept=kept)
     except KeyboardInterrupt:
-        again = shlex.join(["ohmgrad", *(word for word in context.obj if word not in GO_ON), "--resume"])
         kept = len(reproduction.trials) - len(reproduction.remaining())
-        console.print(
-            f"Stopped. {kept} of {len(reproduction.trials)} trials are kept in {folder}. Go on with: {again}",
-            soft_wrap=True,
-        )
-        raise typer.Exit(130) from None
+        kept_now = f"{kept} of {len(reproduction.trials)} trials are kept in {folder}."
+        raise _stopped(console, kept_now, _again(context)) from None
     show_study.show_reproduction(reproduction, console)
     with console.status("drawing"):
         picture, page = draw_reproduction(reproduction), report_reproduction(reproduction)
-    console.print(f"picture: {picture}", highlight=False, soft_wrap=True)
-    console.print(f"page:    {page}", highlight=False, soft_wrap=True)
-    console.print(f"numbers: {reproduction.write_results()}", highlight=False, soft_wrap=True)
+        written = {"picture": picture, "page": page, "numbers": reproduction.write_results()}
+    _list_written(written, console)
 
 
 @devices_app.callback(invoke_without_command=True)
@@ -348,9 +334,24 @@ def fit(
     show_fit(found, console)
     with console.status("drawing"):
         written = write_fit(found, file, out)
+    _list_written(written, console)
+    console.print(f"{'python:':<9}{found.line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _again(context: typer.Context) -> str:
+    """The command that goes on with what this one began."""
+    return shlex.join(["ohmgrad", *(word for word in context.obj if word not in GO_ON), "--resume"])
+
+
+def _stopped(console: Any, kept: str, again: str) -> typer.Exit:
+    """Say what a stop leaves and how to go on; gives the end of the command."""
+    console.print(f"Stopped. {kept} Go on with: {again}", soft_wrap=True)
+    return typer.Exit(130)
+
+
+def _list_written(written: dict[str, Path], console: Any) -> None:
     for what, path in written.items():
         console.print(f"{what + ':':<9}{path}", highlight=False, soft_wrap=True)
-    console.print(f"{'python:':<9}{found.line}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _timed(search: tuning.Search) -> Callable[[Any, dict[str, Any]], None]:
