@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ohmgrad.algorithms.rider import RiderTransfer
+from ohmgrad.algorithms.transfer import Transfer
 from ohmgrad.analysis.cost import Cost, cost
 from ohmgrad.analysis.meter import Meter
 from ohmgrad.errors import TileError
@@ -150,20 +152,17 @@ def arrays_of(tile: AnalogTile) -> dict[str, Tensor]:
     ``W`` alone. Of more than two arrays, A is the first and C the last; of low-rank Tiki-taka, A is the product of the
     two narrow ones.
     """
-    hidden, state = tile.get_hidden_parameters(), tile.algorithm_state()
+    hidden, rule = tile.get_hidden_parameters(), tile.rule
     names = [name for name in hidden if name.startswith("hidden_weights_")]
     arrays = {"W": tile.get_weights()}
     if len(names) > 1:
         fast, slow = hidden[names[0]].clone(), hidden[names[-1]]
         if fast.shape != slow.shape:
             fast = fast @ hidden[names[1]]
-        for reference in ("programmed_reference", "reference"):
-            if reference in hidden:
-                fast -= hidden[reference]
-                break
-        if "in_chopper" in state:
-            fast *= 1.0 - 2.0 * state["in_chopper"].to(fast).reshape(1, -1)
-            fast *= 1.0 - 2.0 * state["out_chopper"].to(fast).reshape(-1, 1)
+        if isinstance(rule, RiderTransfer):
+            fast -= hidden[rule.buffer_names()[-1]]
+        if isinstance(rule, Transfer) and (sign := rule.sign(0)) is not None:
+            fast *= sign
         arrays = {"A": fast, "C": slow, **arrays}
     return {name: matrix.detach() for name, matrix in arrays.items()}
 
