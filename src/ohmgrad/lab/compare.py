@@ -11,7 +11,7 @@ from typing import Any
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.recipes import RECIPES
 from ohmgrad.lab.settings import Setting, shown
-from ohmgrad.lab.storage import read_json, versions, write_json
+from ohmgrad.lab.storage import check_begun, clear, read_json, versions, write_json
 from ohmgrad.lab.training import Job
 
 Record = dict[str, Any]
@@ -63,17 +63,11 @@ class Comparison:
         :raises ConfigError: the folder holds an earlier comparison and ``overwrite`` is not set, or the tuning file
             lacks an algorithm.
         """
-        if (folder / "setting.json").exists() and not overwrite:
-            raise ConfigError(
-                f"{folder} holds an earlier comparison: go on with it (--resume), replace it (--overwrite) "
-                "or choose another folder (--out)."
-            )
+        check_begun(folder, "comparison", resume=False, overwrite=overwrite)
         missing = [name for name in setting.algorithms if name not in tuned.get("best", {})]
         if missing:
             raise ConfigError(f"The tuning file knows nothing of {', '.join(missing)}. Tune them: ohmgrad tune.")
-        pictures = [*folder.glob("*.png"), *folder.glob("*.html")]
-        for path in [*(folder / "runs").glob("*.json"), folder / "summary.json", *pictures]:
-            path.unlink(missing_ok=True)
+        clear(folder, "runs", "summary.json")
         knobs = {name: dict(tuned["best"][name]) for name in setting.algorithms}
         for name, values in knobs.items():
             if setting.gamma is not None and "gamma" in RECIPES[name].space:

@@ -28,6 +28,28 @@ def read_json(path: Path) -> Any:
         raise ConfigError(f"{path} is not a readable JSON file ({error}). Remove it and run again.") from None
 
 
+def check_begun(folder: Path, what: str, resume: bool, overwrite: bool) -> None:
+    """Raise :class:`~ohmgrad.errors.ConfigError` if a folder has nothing to go on with, or what would be lost.
+
+    :param what: the folder is for, such as ``"search"``; its ``setting.json`` says that it was begun.
+    """
+    begun = (folder / "setting.json").exists()
+    if resume and not begun:
+        raise ConfigError(f"{folder} holds no {what} to go on with. Leave out --resume, or name its folder.")
+    if begun and not (resume or overwrite):
+        raise ConfigError(
+            f"{folder} holds an earlier {what}: go on with it (--resume), replace it (--overwrite) or choose another "
+            "folder (--out)."
+        )
+
+
+def clear(folder: Path, records: str, *files: str) -> None:
+    """Remove what an earlier run left: its records, in a folder of that name, its pictures and pages, and ``files``."""
+    drawn = [*folder.glob("*.png"), *folder.glob("*.html")]
+    for path in [*(folder / records).glob("*.json"), *drawn, *(folder / name for name in files)]:
+        path.unlink(missing_ok=True)
+
+
 def versions() -> dict[str, str]:
     """Versions of everything that has a say in the numbers."""
     where = f"{platform.system()} {platform.machine()}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ohmgrad.errors import ConfigError
-from ohmgrad.lab.storage import read_json, versions, write_json
+from ohmgrad.lab.storage import check_begun, clear, read_json, versions, write_json
 from ohmgrad.lab.studies.study import QUESTION, Claim, Results, Study, Trial
 
 DESCRIPTION = ("title", "paper", "setting", "source", "differences", "core_minutes")
@@ -30,20 +30,11 @@ class Reproduction:
             set, or nothing to go on with.
         """
         here, content = folder / "setting.json", {"study": study.name, "quick": quick}
-        if resume and not here.exists():
-            raise ConfigError(f"{folder} holds no reproduction to go on with. Leave out --resume, or name its folder.")
-        if here.exists() and not overwrite:
-            if not resume:
-                raise ConfigError(
-                    f"{folder} holds an earlier reproduction: go on with it (--resume), replace it (--overwrite) or "
-                    "choose another folder (--out)."
-                )
-            if (found := read_json(here)) != content:
-                raise ConfigError(f"{folder} holds {found}, not {content}. Choose another folder (--out).")
+        check_begun(folder, "reproduction", resume, overwrite)
+        if resume and (found := read_json(here)) != content:
+            raise ConfigError(f"{folder} holds {found}, not {content}. Choose another folder (--out).")
         if not resume:
-            pictures = [*folder.glob("*.png"), *folder.glob("*.html")]
-            for path in [*(folder / "trials").glob("*.json"), *pictures, folder / "results.json"]:
-                path.unlink(missing_ok=True)
+            clear(folder, "trials", "results.json")
         write_json(here, content)
         return cls(study, quick, folder)
 

@@ -20,7 +20,7 @@ from ohmgrad.lab.cells import make_cell
 from ohmgrad.lab.pool import Source
 from ohmgrad.lab.recipes import RECIPES, Choice, LinearRange, LogRange, Scale, WholeRange
 from ohmgrad.lab.settings import Setting
-from ohmgrad.lab.storage import read_json, versions, write_json
+from ohmgrad.lab.storage import check_begun, clear, read_json, versions, write_json
 from ohmgrad.lab.training import Job
 from ohmgrad.lab.tune import Trial, finalists, plain_space, score, spread, validation_job, winner
 from ohmgrad.lab.vary import space_of
@@ -83,13 +83,7 @@ class Sweep:
     def _open(self, resume: bool, overwrite: bool) -> None:
         folder, here = self.folder, self.folder / "setting.json"
         content = {"setting": self.setting.plain(), "vary": self.vary, "seed": self.seed}
-        if resume and not here.exists():
-            raise ConfigError(f"{folder} holds no search to go on with. Leave out --resume, or name its folder.")
-        if here.exists() and not (resume or overwrite):
-            raise ConfigError(
-                f"{folder} holds an earlier search: go on with it (--resume), replace it (--overwrite) or choose "
-                "another folder (--out)."
-            )
+        check_begun(folder, "search", resume, overwrite)
         if resume:
             found = read_json(here)
             if unlike := [name for name in content if found[name] != content[name]]:
@@ -98,9 +92,7 @@ class Sweep:
                     "folder (--out)."
                 )
             return
-        drawn = [*folder.glob("*.png"), *folder.glob("*.html")]
-        for path in [*(folder / "runs").glob("*.json"), *drawn, folder / "results.json", folder / JOURNAL]:
-            path.unlink(missing_ok=True)
+        clear(folder, "runs", "results.json", JOURNAL)
         write_json(here, content)
 
     def _forget_unfinished(self) -> None:
