@@ -49,6 +49,8 @@ class Compound(RuleTestCase):
     kind: type[TransferCompound]
     gamma = 0.2
     fields: ClassVar[dict[str, Any]] = {}
+    zero: ClassVar[str] = ""
+    """The matrix that is subtracted from A where it is seen."""
 
     def make_config(self, device: PulsedDevice, update: UpdateParameters, io: IOParameters) -> RPUConfig:
         rule = self.kind(
@@ -97,7 +99,7 @@ class Compound(RuleTestCase):
         if "in_chopper" in state:
             c_in, c_out = (1 - 2 * state[name].float() for name in ("in_chopper", "out_chopper"))
             signs = c_out[:, None] * c_in[None, :]
-        fast = hidden["hidden_weights_0"] - hidden.get("programmed_reference", hidden.get("reference", 0.0))
+        fast = hidden["hidden_weights_0"] - (hidden[self.zero] if self.zero else 0.0)
         return self.gamma * signs * fast + hidden["hidden_weights_1"]
 
 
@@ -199,6 +201,7 @@ class TestRLv2(Compound):
 
 class TestRIDER(Compound):
     kind = RiderTransferCompound
+    zero = "reference"
     fields: ClassVar[dict[str, Any]] = {"transfer_lr": 0.1, "eta": 0.04}
 
     def start(self) -> None:
@@ -216,6 +219,7 @@ class TestERIDER(TestRIDER):
     """Every slice flips in every second sweep."""
 
     kind = ERiderTransferCompound
+    zero = "programmed_reference"
     fields: ClassVar[dict[str, Any]] = {
         "transfer_lr": 0.1, "eta": 0.04, "in_chop_prob": 0.5, "in_chop_random": False,
     }  # fmt: skip
@@ -251,6 +255,14 @@ class SeldomChopped(TestERIDER):
 # Variants, of which only the recursion is new.
 
 
+class TTv4BeyondItsReference(TestTTv4):
+    fields: ClassVar[dict[str, Any]] = {**TestTTv4.fields, "visible_beyond_reference": True}
+    zero = "past_mean_weight"
+
+    def reference(self) -> Tensor:
+        return self.past
+
+
 class RLv2OfItsAuthors(TestRLv2):
     """What was written stays in the buffer."""
 
@@ -271,7 +283,7 @@ class ByRows(TestERIDER):
         return super().expected_visible(hidden, turned)
 
 
-@pytest.mark.parametrize("variant", [RLv2OfItsAuthors, ByRows])
+@pytest.mark.parametrize("variant", [TTv4BeyondItsReference, RLv2OfItsAuthors, ByRows])
 def test_a_variant_follows_its_recursion_and_shows_it(variant: type[Compound]) -> None:
     variant().test_weights_follow_the_recursion_worked_by_hand()
     variant().test_the_visible_weight_is_right_after_every_event()

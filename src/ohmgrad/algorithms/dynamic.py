@@ -53,6 +53,11 @@ class DynamicTransferCompound(ChoppedTransferCompound):
     4.1c Where :math:`|R' - P[:, s]| \le g \sqrt{\beta_R V}`, nothing passes: steps 4.2, 4.3 and 4.5 are left out, so
     that H neither collects the noise nor gives a step. It keeps what it holds until the gate opens.
 
+    With ``visible_beyond_reference``, of A only what is beyond its reference is visible, in steps 1 and 5:
+    :math:`W = \gamma\, S \circ (A - P) + C`. So an offset of A does not show, and no flip turns it round. With
+    ``gamma`` above 0 this is E-RIDER (Q. Xiao et al., arXiv 2602.21321; see :class:`ERiderTransferCompound`) behind the
+    buffer H, which the settings of its authors name, but that P changes with the first read after a flip.
+
     Since P is what the cell settled at with the other sign, an offset of A cancels in :math:`z - P` without any
     reference device.
 
@@ -66,6 +71,8 @@ class DynamicTransferCompound(ChoppedTransferCompound):
     """Limit of the buffer in units of ``transfer_update.desired_bl``, if it is not forgotten; 0: none."""
     experimental_correct_accumulation: bool = False
     """Divide what is accumulated by the number of reads since the flip."""
+    visible_beyond_reference: bool = False
+    """Subtract P from what is visible of A; matters only if ``gamma`` is not 0."""
     noise_gate: float = Field(default=0.0, ge=0.0)
     """Standard errors within which a difference of the means counts as noise, g; 0: all pass."""
 
@@ -130,6 +137,10 @@ class DynamicTransfer(ChoppedTransfer):
         """See :meth:`BufferedTransfer.buffer_names`."""
         names = ["buffered_FP_weight", "running_mean_weight", "past_mean_weight"]
         return [*names, "running_spread_weight"] if self.config.noise_gate > 0.0 else names
+
+    def zero_of(self, k: int) -> Tensor | None:
+        """See :meth:`Transfer.zero_of`."""
+        return self.known("past_mean_weight") if self.config.visible_beyond_reference and k == 0 else None
 
     def steps(
         self, k: int, values: Tensor, reads: Reads, positions: Tensor, signs: Signs, rate: float, rates: Tensor

@@ -12,7 +12,6 @@ from ohmgrad.algorithms.schedule import Reads, Signs
 from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.devices.base import require
 from ohmgrad.engine.site import Site
-from ohmgrad.engine.threads import serial
 from ohmgrad.words import where
 
 
@@ -135,14 +134,9 @@ class RiderTransfer(MatrixTransfer):
         matrices = self.rows_of(*self.buffer_names())
         return reads.follow(_recursion, (values,), matrices, (), (self.config.eta,)), self.transfer_rate(k, rate)
 
-    def visible(self) -> Tensor:
-        """See :meth:`Transfer.visible`; of A, what is beyond its reference."""
-        weight, gamma, signs = super().visible(), self.gammas[0], self.sign(0)
-        if gamma != 0.0:
-            reference = self.known(self.buffer_names()[-1])
-            for whole, part, *sign in serial(weight, reference, *([] if signs is None else [signs])):
-                whole.sub_(sign[0] * part if sign else part, alpha=gamma)
-        return weight
+    def zero_of(self, k: int) -> Tensor | None:
+        """See :meth:`Transfer.zero_of`."""
+        return self.known(self.buffer_names()[-1]) if k == 0 else None
 
 
 class ERiderTransfer(ChoppingTransfer, RiderTransfer):

@@ -354,8 +354,15 @@ class Transfer(Rule):
         """Signs ``[out, in]`` by which array k is stored, None if all are +1."""
         return None
 
+    def zero_of(self, k: int) -> Tensor | None:
+        """What counts as the zero of array k where it is seen, ``[out, in]``, in the signs in which it is stored.
+
+        None: zero itself.
+        """
+        return None
+
     def visible(self) -> Tensor:
-        r""":math:`\sum_k \gamma_k w_k`; the slow array itself if nothing else is visible."""
+        r""":math:`\sum_k \gamma_k w_k`, with signs and beyond references; the slow array itself if it is all."""
         arrays = self.all_arrays()
         if self.fully_hidden:
             return arrays[-1].visible()
@@ -364,9 +371,12 @@ class Transfer(Rule):
             torch.mul(part, self.gammas[-1], out=whole)
         for k, array in enumerate(arrays[:-1]):
             if self.gammas[k] != 0.0:
-                signs = self.sign(k)
-                for whole, part, *sign in serial(mixed, array.visible(), *([] if signs is None else [signs])):
-                    whole.add_(sign[0] * part if sign else part, alpha=self.gammas[k])
+                signs, zero = self.sign(k), self.zero_of(k)
+                parts = [(array.visible(), self.gammas[k])]
+                parts += [] if zero is None else [(zero, -self.gammas[k])]
+                for matrix, gamma in parts:
+                    for whole, part, *sign in serial(mixed, matrix, *([] if signs is None else [signs])):
+                        whole.add_(sign[0] * part if sign else part, alpha=gamma)
         return mixed
 
     def set_weights(self, weights: Tensor, draws: Draws) -> None:

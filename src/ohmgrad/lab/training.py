@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ohmgrad.algorithms.rider import RiderTransfer
 from ohmgrad.algorithms.transfer import Transfer
 from ohmgrad.analysis.cost import Cost, cost
 from ohmgrad.analysis.meter import Meter
@@ -159,10 +158,11 @@ def arrays_of(tile: AnalogTile) -> dict[str, Tensor]:
         fast, slow = hidden[names[0]].clone(), hidden[names[-1]]
         if fast.shape != slow.shape:
             fast = fast @ hidden[names[1]]
-        if isinstance(rule, RiderTransfer):
-            fast -= hidden[rule.buffer_names()[-1]]
-        if isinstance(rule, Transfer) and (sign := rule.sign(0)) is not None:
-            fast *= sign
+        if isinstance(rule, Transfer):
+            if (reference := rule.zero_of(0)) is not None:
+                fast -= reference
+            if (sign := rule.sign(0)) is not None:
+                fast *= sign
         arrays = {"A": fast, "C": slow, **arrays}
     return {name: matrix.detach() for name, matrix in arrays.items()}
 
