@@ -30,7 +30,8 @@ class MultiTileTransferCompound(TransferCompound):
 
     - :math:`W = \sum_k \gamma^{n-1-k} w_k`: a step of an array moves W by :math:`\gamma` times a step of the next one;
     - periods :math:`T_k =` ``transfer_every`` :math:`\cdot` ``period_growth`` :math:`^k`, all counted in batches (or
-      vectors), so that with a whole ``period_growth`` g every g-th transfer to an array is followed by one from it;
+      vectors), so that with a whole ``period_growth`` g, and a :math:`T_0` of whole vectors, every g-th transfer to an
+      array is followed by one from it;
     - rates :math:`\alpha_k =` ``transfer_lr`` :math:`\cdot` ``transfer_lr_growth`` :math:`^k`, by default not scaled by
       :math:`\lambda`.
 
