@@ -51,8 +51,9 @@ class MultiTileTransferCompound(TransferCompound):
     fewest_devices: ClassVar[int] = 1
 
     gamma: float = 0.2
-    r"""Weight of the fast arrays in the visible weight, :math:`\gamma_k = \gamma^{n-1-k}`. A good first value is
-    slightly above 1 over the number of states; the theory asks for at most :math:`1/\sqrt 6 \approx 0.41`."""
+    r"""Weight of the fast arrays in the visible weight, :math:`\gamma_k = \gamma^{n-1-k}`. It must be above 1 over the
+    number of states, and several times that was better for long chains; the theory asks for at most
+    :math:`1/\sqrt 6 \approx 0.41`."""
     transfer_every: float = 2.0
     """Period of the transfers from the fast array, in batches, or in vectors unless ``units_in_mbatch``; 0: never."""
     period_growth: float = Field(default=5.0, gt=0.0, allow_inf_nan=False)
