@@ -22,7 +22,6 @@ from ohmgrad.lab import compare as comparing
 from ohmgrad.lab import console as show
 from ohmgrad.lab import tune as tuning
 from ohmgrad.lab.settings import RULES, Setting, parse
-from ohmgrad.lab.storage import read_json
 from ohmgrad.lab.vary import FORMS
 
 app = typer.Typer(
@@ -112,11 +111,11 @@ def compare(
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
     _require_one(resume, overwrite)
+    found = None if tuned is None else tuning.read_tuned(tuned)
     if resume:
-        comparison = comparing.Comparison.resume(out, given)
+        comparison = comparing.Comparison.resume(out, given, found)
     else:
-        hyperparameters = tuning.recorded() if tuned is None else read_json(tuned)
-        comparison = comparing.Comparison.start(Setting(**given), hyperparameters, out, overwrite)
+        comparison = comparing.Comparison.start(Setting(**given), found or tuning.recorded(), out, overwrite)
     console = Console()
     jobs = comparison.remaining()
     kept = len(comparison.jobs) - len(jobs)
@@ -133,8 +132,8 @@ def compare(
         kept_now = f"{kept} of {len(comparison.jobs)} runs are kept in {out}."
         raise _stopped(console, kept_now, again) from None
     for what, path in pictures.items():
-        console.print(f"{what + ':':<23} {path}", highlight=False, soft_wrap=True)
-    console.print(f"{'numbers:':<23} {out / 'summary.json'} and {out / 'runs'}", highlight=False, soft_wrap=True)
+        _say(console, f"{what + ':':<23} {path}")
+    _say(console, f"{'numbers:':<23} {out / 'summary.json'} and {out / 'runs'}")
 
 
 @app.command()
@@ -171,7 +170,7 @@ def tune(
     except KeyboardInterrupt:
         raise _stopped(console, f"The scores so far are kept in {out}.", _again(context)) from None
     show.show_search(search, console)
-    console.print(f"all trials: {out}", highlight=False, soft_wrap=True)
+    _say(console, f"all trials: {out}")
 
 
 @app.command()
@@ -226,7 +225,7 @@ def sweep(
         raise _stopped(console, kept_now, _again(context)) from None
     show_sweep(search, console)
     with console.status("drawing"):
-        written = {"picture": draw_sweep(search), "page": report_sweep(search), "numbers": search.write_results()}
+        written = {"numbers": search.write_results(), **draw_sweep(search), "page": report_sweep(search)}
     _list_written(written, console)
 
 
@@ -274,8 +273,8 @@ def reproduce(
         raise _stopped(console, kept_now, _again(context)) from None
     show_study.show_reproduction(reproduction, console)
     with console.status("drawing"):
-        picture, page = draw_reproduction(reproduction), report_reproduction(reproduction)
-        written = {"picture": picture, "page": page, "numbers": reproduction.write_results()}
+        written = {"numbers": reproduction.write_results(), "picture": draw_reproduction(reproduction)}
+        written["page"] = report_reproduction(reproduction)
     _list_written(written, console)
 
 
@@ -307,7 +306,7 @@ def show_one(
     show_device(entry, console)
     with console.status("sending pulses and drawing"):
         path = draw_device(entry, cells, out)
-    console.print(f"picture: {path}", highlight=False, soft_wrap=True)
+    _say(console, f"picture: {path}")
 
 
 @app.command()
@@ -335,7 +334,7 @@ def fit(
     with console.status("drawing"):
         written = write_fit(found, file, out)
     _list_written(written, console)
-    console.print(f"{'python:':<9}{found.line}", highlight=False, soft_wrap=True, markup=False)
+    _say(console, f"{'python:':<9}{found.line}")
 
 
 def _again(context: typer.Context) -> str:
@@ -345,13 +344,18 @@ def _again(context: typer.Context) -> str:
 
 def _stopped(console: Any, kept: str, again: str) -> typer.Exit:
     """Say what a stop leaves and how to go on; gives the end of the command."""
-    console.print(f"Stopped. {kept} Go on with: {again}", soft_wrap=True)
+    _say(console, f"Stopped. {kept} Go on with: {again}")
     return typer.Exit(130)
 
 
 def _list_written(written: dict[str, Path], console: Any) -> None:
     for what, path in written.items():
-        console.print(f"{what + ':':<9}{path}", highlight=False, soft_wrap=True)
+        _say(console, f"{what + ':':<9}{path}")
+
+
+def _say(console: Any, line: str) -> None:
+    """Print a line with a path or a command as it is: what is in brackets is no markup, and nothing is broken."""
+    console.out(line, highlight=False)
 
 
 def _timed(search: tuning.Search) -> Callable[[Any, dict[str, Any]], None]:

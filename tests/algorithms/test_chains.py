@@ -37,7 +37,9 @@ def test_a_later_array_is_transferred_in_a_batch_in_which_the_first_one_rests() 
     assert tile.algorithm_state()["current_slice_indices"].tolist() == [0, 1, 0]
 
 
-@pytest.mark.parametrize(("every", "batch", "period"), [(0.7, 10, 7), (1.0, 64, 64), (0.25, 10, 3), (0.0, 10, 0)])
+@pytest.mark.parametrize(
+    ("every", "batch", "period"), [(0.7, 10, 7), (1.0, 64, 64), (0.25, 10, 3), (0.0, 10, 0), (1e-15, 1, 1)]
+)
 def test_a_period_in_batches_is_rounded_up_to_vectors(every: float, batch: int, period: int) -> None:
     assert period_in_vectors(every, True, batch) == period
 

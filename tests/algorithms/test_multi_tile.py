@@ -70,6 +70,12 @@ def test_every_array_is_read_by_its_own_period_and_at_its_own_rate() -> None:
     assert [tile.rule.transfer_rate(k, 0.7) for k in range(3)] == pytest.approx([0.1, 0.12, 0.144])
 
 
+@pytest.mark.parametrize("batch", [10, 100])
+def test_periods_stay_nested_where_they_are_parts_of_a_batch(batch: int) -> None:
+    rule = tile_of((2, 3), chain(4, transfer_every=0.1, period_growth=3.0, units_in_mbatch=True)).rule
+    assert [rule.period(k, batch) for k in range(3)] == [batch // 10 * 3**k for k in range(3)]
+
+
 def test_vectors_of_periods_and_rates_override_the_growth() -> None:
     given = chain(3, transfer_every_vec=[1.0, 7.0, 0.0], transfer_lr_vec=[0.3, 0.2, 0.0], gamma_vec=[0.1, 0.4, 1.0])
     tile = tile_of((1, 1), given)

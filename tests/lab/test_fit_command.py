@@ -42,6 +42,13 @@ def test_a_file_becomes_a_table_numbers_a_picture_and_a_line_of_python(
     assert max(len(line) for line in text.splitlines() if not line.startswith(("python", "picture", "numbers"))) <= 80
 
 
+def test_paths_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "chip.csv").write_text(curve_of(20), encoding="utf-8")
+    out = tmp_path / "o[b]x:smile:"
+    assert main(["fit", str(tmp_path / "chip.csv"), "--scale", "5", "--offset", "5", "--out", str(out)]) == 0
+    assert f"numbers: {out / 'chip.json'}\n" in capsys.readouterr().out
+
+
 def test_fields_and_device_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "chip.csv"
     file.write_text(curve_of(20), encoding="utf-8")

@@ -157,6 +157,46 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
         load(TASKS["mnist"], "test", tmp_path)
 
 
+def test_a_packed_file_with_a_wrong_bit_is_named(tmp_path: Path) -> None:
+    write_mnist(tmp_path, packed=True)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    whole = path.read_bytes()
+    for place in (10, len(whole) // 2):  # where the packed part begins, and among the pixels
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 6]) + whole[place + 1 :])
+        with pytest.raises(ConfigError, match=r"ubyte\.gz is no complete file of type idx\. Fetch it again"):
+            load(TASKS["mnist"], "test", tmp_path)
+
+
+def test_images_without_a_label_each_are_named(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS[:39]))
+    with pytest.raises(ConfigError, match=r"images of shape \(40, 28, 28\) and labels of shape \(39,\)\. Fetch them"):
+        load(TASKS["mnist"], "test", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("there", "damaged"),
+    [(b"multiarray", b"multiarraz"), (b"latin1", b"latix1")],
+)
+def test_a_damaged_pickle_is_named(there: bytes, damaged: bytes, tmp_path: Path) -> None:
+    write_cifar10_for_python(tmp_path)
+    path = tmp_path / "cifar-10-batches-py" / "test_batch"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(there, damaged))
+    assert path.read_bytes() != whole
+    with pytest.raises(ConfigError, match=r"test_batch is no file of CIFAR-10 for Python\. Fetch it again"):
+        load(TASKS["cifar10"], "test", tmp_path)
+
+
+@pytest.mark.parametrize("data", [COLOUR[:10, :3071], COLOUR[:9], COLOUR[:10].reshape(-1)])
+def test_pixels_of_another_size_are_named(data: Any, tmp_path: Path) -> None:
+    write_cifar10_for_python(tmp_path)
+    content = {b"data": data, b"labels": LABELS[:10].tolist()}
+    (tmp_path / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(ConfigError, match=r"test_batch is no file of CIFAR-10 for Python"):
+        load(TASKS["cifar10"], "test", tmp_path)
+
+
 class Evil:
     """What a file could ask Python to run."""
 

@@ -26,7 +26,7 @@ def test_without_a_word_the_space_is_that_of_the_recipe() -> None:
         ("transfer_every=1,2,5", Choice((1.0, 2.0, 5.0))),
         ("transfer_every=1..20:int:log", WholeRange(1, 20, log=True)),
         ("in_chop_prob=0.01..0.5", LinearRange(0.01, 0.5)),
-        ("n_reads_per_transfer=1..4", WholeRange(1, 4)),
+        ("construction_seed=1..4", WholeRange(1, 4)),
         ("gamma=0.3", Choice((0.3,))),
         ("w_max_dtod=1e-2..3e-1", LinearRange(0.01, 0.3)),
         ("no_self_transfer=true,false", Choice((1.0, 0.0))),
@@ -52,20 +52,54 @@ def test_a_text_gives_a_range_or_a_choice(text: str, scale: Any) -> None:
         ("lr=1..0.1", "Give the lower end first"),
         ("lr=0..1:log", "Give a lower end above 0"),
         ("lr=0.1..1:lag", "there is no 'lag'"),
+        ("lr=-1..0", "lr = -1. Give a learning rate of 0 or above"),
+        ("ttv3 thres_scale=0.5..2", "thres_scale = 0.5. Use buffer_granularity"),
+        ("e-rider transfer_every=-3..-1", "transfer_every = -3"),
+        ("lrtt gamma=0.1..1", "nothing called 'gamma' to vary"),
+        ("mrl warm_start=true,false", "Leave it out, and train with ohmgrad.optim.WarmStart"),
     ],
 )
 def test_a_mistake_gets_one_line_before_anything_runs(text: str, remedy: str) -> None:
+    name, _, text = text.rpartition(" ")
     with pytest.raises(ConfigError) as caught:
-        space(text)
+        space(text, rule=name or "ttv4")
     assert remedy in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
+class Seen(dict[str, float]):
+    """Notes what is asked for."""
+
+    def __init__(self, *values: Any) -> None:
+        super().__init__(*values)
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> float:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_knobs_of_a_recipe_are_what_it_reads(name: str) -> None:
+    knobs = Seen(dict.fromkeys(("lr", "transfer_every", "transfer_lr", "gamma", "eta"), 1.0))
+    RECIPES[name].build(make_cell("soft-bounds", 10), knobs)
+    assert knobs.names | {"lr"} == set(RECIPES[name].knobs)
+
+
+def test_a_recipe_says_what_it_lacks() -> None:
+    with pytest.raises(ConfigError, match=r"TTv4: transfer_lr is missing\. Give it a value"):
+        configure(RECIPES["ttv4"], make_cell("soft-bounds", 10), {"lr": 0.1, "transfer_every": 2.0})
+
+
 def test_a_field_of_the_rule_and_of_every_cell_reach_the_configuration() -> None:
     knobs = {"lr": 0.1, "transfer_every": 2.0, "transfer_lr": 0.3, "in_chop_prob": 0.2, "up_down_dtod": 0.01,
-             "n_reads_per_transfer": 2.0}  # fmt: skip
+             "construction_seed": 2.0}  # fmt: skip
     device = configure(RECIPES["ttv4"], make_cell("linear", 10), knobs).device
-    assert (device.in_chop_prob, device.n_reads_per_transfer) == (0.2, 2)
+    assert (device.in_chop_prob, device.construction_seed) == (0.2, 2)
     assert [cell.up_down_dtod for cell in device.unit_cell_devices] == [0.01, 0.01]
 
 

@@ -30,7 +30,8 @@ class MultiTileTransferCompound(TransferCompound):
 
     - :math:`W = \sum_k \gamma^{n-1-k} w_k`: a step of an array moves W by :math:`\gamma` times a step of the next one;
     - periods :math:`T_k =` ``transfer_every`` :math:`\cdot` ``period_growth`` :math:`^k`, all counted in batches (or
-      vectors), so that with a whole ``period_growth`` g every g-th transfer to an array is followed by one from it;
+      vectors), so that with a whole ``period_growth`` g, and a :math:`T_0` of whole vectors, every g-th transfer to an
+      array is followed by one from it;
     - rates :math:`\alpha_k =` ``transfer_lr`` :math:`\cdot` ``transfer_lr_growth`` :math:`^k`, by default not scaled by
       :math:`\lambda`.
 
@@ -50,8 +51,9 @@ class MultiTileTransferCompound(TransferCompound):
     fewest_devices: ClassVar[int] = 1
 
     gamma: float = 0.2
-    r"""Weight of the fast arrays in the visible weight, :math:`\gamma_k = \gamma^{n-1-k}`. A good first value is
-    slightly above 1 over the number of states; the theory asks for at most :math:`1/\sqrt 6 \approx 0.41`."""
+    r"""Weight of the fast arrays in the visible weight, :math:`\gamma_k = \gamma^{n-1-k}`. It must be above 1 over the
+    number of states, and several times that was better for long chains; the theory asks for at most
+    :math:`1/\sqrt 6 \approx 0.41`."""
     transfer_every: float = 2.0
     """Period of the transfers from the fast array, in batches, or in vectors unless ``units_in_mbatch``; 0: never."""
     period_growth: float = Field(default=5.0, gt=0.0, allow_inf_nan=False)

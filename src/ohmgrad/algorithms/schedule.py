@@ -82,8 +82,12 @@ class Signs:
 
 
 def period_in_vectors(every: float, units_in_mbatch: bool, batch: int) -> int:
-    """Vectors between two transfers: ``ceil(every * batch)``, or ``every`` rounded (half away from 0); 0: never."""
-    return max(0, math.ceil(every * batch) if units_in_mbatch else math.floor(every + 0.5))
+    """Vectors between two transfers: ``every * batch`` rounded up, or ``every`` rounded (half up); 0: never."""
+    if not units_in_mbatch:
+        return max(0, math.floor(every + 0.5))
+    vectors = every * batch
+    whole = round(vectors)  # 0.1 * 3 * 10 is 3.0000000000000004: what is whole but for the last bits is not rounded up
+    return max(0, whole if math.isclose(vectors, whole, rel_tol=1e-12) else math.ceil(vectors))
 
 
 def transfer_times(start: Count, batch: int, period: int, where: torch.device | None = None) -> Tensor:

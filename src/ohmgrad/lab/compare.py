@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ohmgrad.errors import ConfigError
+from ohmgrad.lab.cells import make_cell
+from ohmgrad.lab.fields import configure
 from ohmgrad.lab.recipes import RECIPES
 from ohmgrad.lab.settings import Setting, shown
-from ohmgrad.lab.storage import check_begun, clear, read_json, versions, write_json
+from ohmgrad.lab.storage import begin, begun, read_json, versions, write_json
 from ohmgrad.lab.training import Job
+from ohmgrad.lab.tune import TUNED_FOR
 
+KIND = "comparison"
 Record = dict[str, Any]
 
 
@@ -60,34 +64,22 @@ class Comparison:
         """A new comparison.
 
         :param tuned: content of a tuning file (:mod:`ohmgrad.lab.tune`).
-        :raises ConfigError: the folder holds an earlier comparison and ``overwrite`` is not set, or the tuning file
-            lacks an algorithm.
+        :raises ConfigError: the folder holds an earlier comparison and ``overwrite`` is not set, or something else; or
+            the tuning file lacks an algorithm, or has values that do not fit it.
         """
-        check_begun(folder, "comparison", resume=False, overwrite=overwrite)
-        missing = [name for name in setting.algorithms if name not in tuned.get("best", {})]
-        if missing:
-            raise ConfigError(f"The tuning file knows nothing of {', '.join(missing)}. Tune them: ohmgrad tune.")
-        clear(folder, "runs", "summary.json")
-        knobs = {name: dict(tuned["best"][name]) for name in setting.algorithms}
-        for name, values in knobs.items():
-            if setting.gamma is not None and "gamma" in RECIPES[name].space:
-                values["gamma"] = setting.gamma
-        comparison = cls(setting, knobs, tuned["setting"], folder)
-        content = {"setting": setting.plain(), "knobs": knobs, "tuned_for": tuned["setting"], "versions": versions()}
-        write_json(folder / "setting.json", content)
-        return comparison
+        begun(folder, KIND, resume=False, overwrite=overwrite)
+        knobs, tuned_for = _knobs_of(setting, tuned), {name: tuned["setting"][name] for name in TUNED_FOR}
+        content = {"setting": setting.plain(), "knobs": knobs, "tuned_for": tuned_for, "versions": versions()}
+        begin(folder, KIND, content, "runs", "summary.json")
+        return cls(setting, knobs, tuned_for, folder)
 
     @classmethod
-    def resume(cls, folder: Path, given: Mapping[str, Any]) -> Comparison:
-        """The comparison in a folder; whatever is ``given`` must agree with it.
+    def resume(cls, folder: Path, given: Mapping[str, Any], tuned: Mapping[str, Any] | None = None) -> Comparison:
+        """The comparison in a folder; whatever is ``given`` must agree with it, and a tuning file too.
 
-        :raises ConfigError: there is none, or ``given`` contradicts it.
+        :raises ConfigError: there is none, or it is contradicted.
         """
-        if not (folder / "setting.json").exists():
-            raise ConfigError(
-                f"{folder} holds no comparison to go on with. Leave out --resume, or name its folder with --out."
-            )
-        plain = read_json(folder / "setting.json")
+        plain = begun(folder, KIND, resume=True, overwrite=False)
         setting = Setting.from_plain(plain["setting"])
         for field in fields(Setting):
             name, value = field.name, getattr(setting, field.name)
@@ -96,6 +88,11 @@ class Comparison:
                     f"--{name.replace('_', '-')} contradicts the comparison in {folder}, which has {shown(value)}. "
                     "Leave it out, or choose another folder (--out)."
                 )
+        if tuned is not None and _knobs_of(setting, tuned) != plain["knobs"]:
+            raise ConfigError(
+                f"--tuned contradicts the comparison in {folder}, which has other hyperparameters. Leave it out, or "
+                "choose another folder (--out)."
+            )
         return cls(setting, plain["knobs"], plain["tuned_for"], folder)
 
     @property
@@ -155,6 +152,18 @@ class Comparison:
                 "versions": versions(),
             },
         )
+
+
+def _knobs_of(setting: Setting, tuned: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The hyperparameters of every algorithm of a setting, of which each can be run."""
+    if missing := [name for name in setting.algorithms if name not in tuned["best"]]:
+        raise ConfigError(f"The tuning file knows nothing of {', '.join(missing)}. Tune them: ohmgrad tune.")
+    knobs = {name: dict(tuned["best"][name]) for name in setting.algorithms}
+    for name, values in knobs.items():
+        if setting.gamma is not None and "gamma" in RECIPES[name].space:
+            values["gamma"] = setting.gamma
+        configure(RECIPES[name], make_cell(setting.device, setting.states), values)
+    return knobs
 
 
 def _row(algorithm: str, records: list[Record]) -> Row:

@@ -9,7 +9,8 @@ from ohmgrad.amounts import amount
 from ohmgrad.lab import pool
 from ohmgrad.lab.compare import Comparison, Row
 from ohmgrad.lab.recipes import RECIPES
-from ohmgrad.lab.tune import Search, Trial
+from ohmgrad.lab.tables import new_table
+from ohmgrad.lab.tune import TUNED_FOR, Search, Trial
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,14 +69,9 @@ def follow(
 
 def comparison_table(comparison: Comparison) -> Table:
     """The table of a comparison; it fits 80 characters."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     rows = list(comparison.rows())
     best = max((row.accuracy for row in rows if row.algorithm != "fp"), default=None)
-    table = Table(
-        title=comparison.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    table = new_table(comparison.title)
     table.add_column("algorithm")
     table.add_column("curve")
     for name in ("test\naccuracy", "pulses\nto A", "pulses\nto C", "ns", "nJ", "kB"):
@@ -99,9 +95,9 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     """Print the table of a comparison, and what it means."""
     console.print(comparison_table(comparison))
     console.print(
-        "Mean and standard deviation over the seeds. Analog SGD has one array, counted under C; floating point has no "
-        "pulses. Time of the updates (ns), energy (nJ) and digital storage (kB) are those of a chip for a sample, by "
-        "formulas of the papers.",
+        "Mean and standard deviation over the seeds. Pulses of analog SGD and mixed precision, which have one array, "
+        "are counted under C; floating point has none. Time of the updates (ns), energy (nJ) and digital storage (kB) "
+        "are those of a chip for a sample, by formulas of the papers.",
         style="dim",
         highlight=False,
     )
@@ -111,12 +107,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
 
 def show_search(search: Search, console: Console) -> None:
     """Print the winners of a search."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(
-        title="Best hyperparameters", title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    table = new_table("Best hyperparameters")
     for name in ("algorithm", "validation accuracy", "hyperparameters"):
         table.add_column(name, justify="right" if name == "validation accuracy" else "left")
     for name in search.setting.algorithms:
@@ -129,11 +120,10 @@ def show_search(search: Search, console: Console) -> None:
 
 def untuned(comparison: Comparison) -> str | None:
     """What differs from the setting that the hyperparameters were tuned for, in a sentence; None if nothing does."""
-    names = ("task", "device", "states", "batch_size")
     now = comparison.setting.plain()
     unlike = [
         f"{name.replace('_', ' ')} {comparison.tuned_for[name]}"
-        for name in names
+        for name in TUNED_FOR
         if comparison.tuned_for[name] != now[name]
     ]
     if not unlike:

@@ -7,13 +7,13 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from ohmgrad.lab.catalogue import Entry, device_kinds, kind_entry, preset_entry
+from ohmgrad.lab.tables import new_table
 from ohmgrad.parameters.base import Config
 from ohmgrad.parameters.drift import SimpleDriftParameter
 from ohmgrad.presets import ALGORITHMS, CONFIGS, DEVICES
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 OPERATORS = {"pm": " ± ", "mp": " ∓ ", "leftarrow": " ← ", "ln": "ln ", "diamond": "◇"}
 """What stands for the commands of formulas that are not Greek letters."""
@@ -124,15 +124,3 @@ def _value(value: Any) -> str:
 
 def _number(value: float, decimals: int | None = None) -> str:
     return f"{value:.5g}" if decimals is None else f"{value:.{decimals}f}"
-
-
-def new_table(title: str, *columns: str) -> Table:
-    """An empty table in the style of all; numbers stand on the right."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in columns:
-        right = name in ("states", "noise", "value", "error")
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    return table

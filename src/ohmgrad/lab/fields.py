@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from ohmgrad.configs import IdealDevice
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.recipes import Knobs, Recipe
 
@@ -15,12 +16,24 @@ MADE = "unit_cell_devices"
 def configure(recipe: Recipe, device: Any, knobs: Knobs) -> Any:
     """The configuration of a recipe; what the recipe does not read is a field of the compound, else of every cell.
 
-    :raises ConfigError: there is no such field, or it does not take the value.
+    :raises ConfigError: a setting of the recipe is missing, there is no such field, or it does not take the value; or
+        the values do not fit together.
     """
+    if missing := [name for name in recipe.space if name not in knobs]:
+        raise ConfigError(f"{recipe.title}: {missing[0]} is missing. Give it a value.")
+    if knobs["lr"] < 0.0:
+        raise ConfigError(f"{recipe.title}: lr = {knobs['lr']:g}. Give a learning rate of 0 or above.")
     config = recipe.build(device, knobs)
     fields = {name: value for name, value in knobs.items() if name not in recipe.knobs}
     if fields:
         config.device = _with_fields(config.device, fields)
+    if getattr(config.device, "warm_start", False):
+        raise ConfigError(
+            f"{recipe.title}: warm_start = True, but the lab steps no WarmStart, so that the middle arrays would never "
+            "be written. Leave it out, and train with ohmgrad.optim.WarmStart in a loop of your own."
+        )
+    if not isinstance(config.device, IdealDevice):  # it has nothing to check
+        config.device.check()
     return config
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ohmgrad.analysis import DeviceFit, Measurements, fit_measurements
 from ohmgrad.lab.catalogue import find
-from ohmgrad.lab.device_tables import describe, new_table, plain
+from ohmgrad.lab.device_tables import describe, plain
 from ohmgrad.lab.storage import versions, write_json
+from ohmgrad.lab.tables import new_table
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,6 +9,7 @@ import gzip
 import io
 import pickle
 import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ def mnist(folder: Path, name: str) -> tuple[Images, Images]:
     def part(kind: str) -> Images:
         images = _idx(_find(places, f"{kind}-images-idx3-ubyte", name, folder))
         labels = _idx(_find(places, f"{kind}-labels-idx1-ubyte", name, folder))
-        if images.ndim != 3 or len(images) != len(labels):
-            raise ConfigError(f"{folder}: the {kind} files of {name} have {images.shape} images, {len(labels)} labels.")
+        if images.ndim != 3 or labels.shape != images.shape[:1]:
+            shapes = f"images of shape {images.shape} and labels of shape {labels.shape}"
+            raise ConfigError(f"{folder}: the {kind} files of {name} hold {shapes}. Fetch them again.")
         return images[:, None], labels.astype(np.int64)
 
     return part("train"), part("t10k")
@@ -84,7 +86,7 @@ def _idx(path: Path) -> Any:
         if zero != 0:
             raise ValueError
         return values.reshape(shape)
-    except (struct.error, KeyError, ValueError, EOFError, OSError):
+    except (struct.error, KeyError, ValueError, EOFError, OSError, zlib.error):
         raise ConfigError(f"{path} is no complete file of type idx. Fetch it again.") from None
 
 
@@ -97,12 +99,15 @@ def _cifar_batch(path: Path, classes: int) -> Images:
             raise ConfigError(f"{path} is no complete binary file of CIFAR-{classes}. Fetch it again.")
         rows = content.reshape(-1, 3072 + labels)
         return rows[:, labels:], rows[:, labels - 1].astype(np.int64)
+    packed = path.read_bytes()
     try:
-        content = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-        return np.asarray(content[b"data"], np.uint8), np.asarray(
-            content[b"labels" if classes == 10 else b"fine_labels"], np.int64
-        )
-    except (pickle.UnpicklingError, KeyError, EOFError, ValueError, TypeError, AttributeError):
+        content = _ArraysOnly(io.BytesIO(packed), encoding="bytes").load()
+        pixels = np.asarray(content[b"data"], np.uint8)
+        numbers = np.asarray(content[b"labels" if classes == 10 else b"fine_labels"], np.int64)
+        if numbers.ndim != 1 or pixels.shape != (len(numbers), 3072):
+            raise ValueError
+        return pixels, numbers
+    except Exception:  # of pickle and NumPy: whatever damage leads to
         raise ConfigError(f"{path} is no file of CIFAR-{classes} for Python. Fetch it again.") from None
 
 

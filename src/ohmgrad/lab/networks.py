@@ -28,9 +28,9 @@ def perceptron(hidden: int) -> Network:
 
 
 def lenet(samples: Samples, config: Any) -> nn.Module:
-    """LeNet-5 with 16 and 32 filters of 5 x 5, then 512 - 128 - classes; all of it analog.
+    """LeNet-5 with 16 and 32 filters of 5 x 5, then ``inputs - 128 - classes``; all of it analog.
 
-    The filters are padded for images of 28 x 28 that come as they are: 28 - 24 - 12 - 8 - 4, so that 512 is 32 x 4 x 4.
+    Nothing is padded: images of 28 x 28 shrink to 24, 12, 8 and 4, so that there are 512 inputs, 32 x 4 x 4.
     """
     channels, side = samples.x_train.shape[1:3]
     left = ((side - 4) // 2 - 4) // 2

@@ -87,17 +87,20 @@ class Recipe:
     the slow C."""
     by_default: bool = True
     """Whether a comparison has it unless it is told otherwise."""
+    untuned: tuple[str, ...] = ()
+    """What ``build`` reads if it is given, though it is not tuned."""
 
     @property
     def knobs(self) -> tuple[str, ...]:
         """The settings that ``build`` reads, and the learning rate."""
-        return (*LR, *TRANSFER, *GAMMA) if self.arrays > 1 else tuple(LR)
+        return (*self.space, *self.untuned)
 
 
 LR: Space = {"lr": LogRange(0.01, 3.0)}
 GAIN: Space = {"transfer_lr": LogRange(0.01, 1.0)}
 TRANSFER: Space = {"transfer_every": Choice((1, 2, 5, 10)), **GAIN}
 GAMMA: Space = {"gamma": LogRange(0.05, 1.0)}
+PLAIN = tuple(GAMMA)  # of rules that are compared without residual learning
 LOW_RANK: Space = {**LR, "transfer_every": Choice((10, 30, 100)), **GAIN}
 ETA: Space = {"eta": LogRange(0.002, 0.2)}
 
@@ -159,12 +162,12 @@ RECIPES = {
     for recipe in (
         Recipe("fp", "floating point", _floating_point, LR, arrays=0),
         Recipe("sgd", "analog SGD", lambda device, knobs: build_config("sgd", device), LR, arrays=1),
-        Recipe("ttv1", "TTv1", _two_arrays("ttv1"), {**LR, **TRANSFER}),
+        Recipe("ttv1", "TTv1", _two_arrays("ttv1"), {**LR, **TRANSFER}, untuned=PLAIN),
         Recipe("rl", "residual learning", _two_arrays("ttv1"), {**LR, **TRANSFER, **GAMMA}),
-        Recipe("ttv2", "TTv2", _two_arrays("ttv2", momentum=0.1, **_BUFFERED), {**LR, **TRANSFER}),
-        Recipe("ttv3", "TTv3", _two_arrays("ttv3", **_BUFFERED), {**LR, **TRANSFER}),
+        Recipe("ttv2", "TTv2", _two_arrays("ttv2", momentum=0.1, **_BUFFERED), {**LR, **TRANSFER}, untuned=PLAIN),
+        Recipe("ttv3", "TTv3", _two_arrays("ttv3", **_BUFFERED), {**LR, **TRANSFER}, untuned=PLAIN),
         Recipe("rttv3", "residual TTv3", _two_arrays("ttv3", **_BUFFERED), {**LR, **TRANSFER, **GAMMA}),
-        Recipe("ttv4", "TTv4", _two_arrays("ttv4", **_BUFFERED), {**LR, **TRANSFER}),
+        Recipe("ttv4", "TTv4", _two_arrays("ttv4", **_BUFFERED), {**LR, **TRANSFER}, untuned=PLAIN),
         # The leak is the gain, so that the buffer is a running mean, as in the paper.
         Recipe("rlv2", "RLv2", _two_arrays("rlv2", leak=_knob("transfer_lr")), {**LR, **TRANSFER, **GAMMA}),
         Recipe("mrl", "MRL, 4 tiles", _two_arrays("mrl"), {**LR, **TRANSFER, **GAMMA}, arrays=4),

@@ -8,6 +8,7 @@ the accuracy on a validation slice of the training part, averaged over the last 
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -18,7 +19,7 @@ import numpy as np
 
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.recipes import RECIPES, Space
-from ohmgrad.lab.settings import Setting
+from ohmgrad.lab.settings import RULES, Setting
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.training import Job
 
@@ -28,6 +29,8 @@ LAST_EPOCHS = 3
 """Epochs whose accuracy is averaged to a score."""
 SEARCH_SEED = 1
 """Seed of the trials' hyperparameters."""
+TUNED_FOR = ("task", "device", "states", "batch_size")
+"""What hyperparameters are tuned for: where it is another one, they may be poor."""
 
 
 @dataclass
@@ -171,7 +174,38 @@ def score(record: Mapping[str, Any]) -> float:
 def recorded() -> dict[str, Any]:
     """The search whose outcome is part of the package: what ``ohmgrad compare`` uses unless told otherwise."""
     with resources.as_file(resources.files("ohmgrad.lab") / "tuned.json") as path:
-        return dict(read_json(path))
+        return read_tuned(path)
+
+
+def read_tuned(path: Path) -> dict[str, Any]:
+    """What a file says that ``ohmgrad tune`` or ``ohmgrad sweep`` wrote.
+
+    :returns: among others ``best``, the winner's hyperparameters of every algorithm, and ``setting``, with
+        :data:`TUNED_FOR`.
+    :raises ConfigError: the file holds something else.
+    """
+    content = read_json(path)
+    if fault := _fault(content):
+        raise ConfigError(f"{path} is no outcome of a search: {fault}. Name a file that `ohmgrad tune` wrote.")
+    return dict(content)
+
+
+def _fault(content: Any) -> str:
+    """What is wrong with the outcome of a search; empty if nothing is."""
+    for part in ("best", "setting"):
+        if not isinstance(content, dict) or not isinstance(content.get(part), dict):
+            return f"it has no {part!r}"
+    for algorithm, knobs in content["best"].items():
+        if not isinstance(knobs, dict) or not all(map(_is_number, knobs.values())):
+            return f"the hyperparameters of {algorithm} are {knobs}, not finite numbers by name"
+    for name in TUNED_FOR:
+        if not RULES[name].holds(content["setting"].get(name)):
+            return f"its {name} is {content['setting'].get(name)!r}, not {RULES[name].allowed}"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def plain_space(space: Space) -> dict[str, Any]:

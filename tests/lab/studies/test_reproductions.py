@@ -110,6 +110,10 @@ def test_a_verdict_is_no_better_than_its_claims() -> None:
     assert verdict([Claim(QUESTION + "is it so?", "", False)]).startswith("there is no paper to reproduce: 0 of 1")
 
 
+def test_without_claims_nothing_is_reproduced() -> None:
+    assert verdict([]) == "no claim was computed"
+
+
 def test_without_a_name_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce"]) == 0
     printed = capsys.readouterr().out

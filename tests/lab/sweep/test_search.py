@@ -148,9 +148,34 @@ def test_the_search_is_a_command_that_leaves_a_picture_a_page_and_numbers(
 
 
 @pytest.mark.parametrize(
+    "options", [["ttv4", "--trials", "1"], ["sgd", "--vary", "lr=0.5", "--trials", "2"]], ids=["one", "fixed"]
+)
+def test_a_search_in_which_nothing_varies_ends_with_numbers_and_without_a_picture(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setting = ["--task", "wine", "--epochs", "1", "--seeds", "1", "--workers", "1"]
+    assert main(["sweep", *options, *setting, "--out", str(tmp_path)]) == 0
+    assert "picture" not in capsys.readouterr().out
+    assert not (tmp_path / "figure.png").exists()
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["complete"]
+    assert "test accuracy of the winner" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_numbers_are_written_before_pictures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ohmgrad.lab.plots.draw_sweep", fail)
+    with pytest.raises(ZeroDivisionError):
+        main([*QUICK, "--trials", "1", "--out", str(tmp_path)])
+    assert (tmp_path / "results.json").exists()
+
+
+@pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
         (["sweep"], "--help"),
+        (["sweep", "sgd", "--vary", "lr=-1..0"], "Give a learning rate of 0 or above"),
         (["sweep", "ttv9"], "e-rider, lrtt, mp, not 'ttv9'"),
         (["sweep", "ttv4", "--vary", "in_chop=0..1"], "Did you mean 'in_chop_prob'?"),
         (["sweep", "ttv4", "--trials", "0"], "give a whole number from 1"),

@@ -67,11 +67,13 @@ def draw_device(entry: Entry, cells: int, folder: Path) -> Path:
     return path
 
 
-def draw_sweep(sweep: Sweep) -> Path:
-    """Draw the score over each hyperparameter of a search; gives the picture."""
-    path = sweep.folder / "figure.png"
-    draw_panels(sweep_panels(sweep), f"Hyperparameters of {sweep.recipe.title}", sweep.subtitle, path)
-    return path
+def draw_sweep(sweep: Sweep) -> dict[str, Path]:
+    """Draw the score over each hyperparameter of a search; gives the picture, if any of them had several values."""
+    path, panels = sweep.folder / "figure.png", sweep_panels(sweep)
+    if not panels:
+        return {}
+    draw_panels(panels, f"Hyperparameters of {sweep.recipe.title}", sweep.subtitle, path)
+    return {"picture": path}
 
 
 def draw_reproduction(reproduction: Reproduction) -> Path:

@@ -8,6 +8,7 @@ from ohmgrad.amounts import counted
 from ohmgrad.lab import studies
 from ohmgrad.lab.studies.reproduction import Reproduction, verdict
 from ohmgrad.lab.studies.study import Line, Panel, Study
+from ohmgrad.lab.tables import new_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +60,7 @@ def show_reproduction(reproduction: Reproduction, console: Console) -> None:
 def panel_table(panel: Panel) -> Table:
     """Means of a panel, with the numbers of the paper below them."""
     places = sorted({x for line in panel.lines for x in line.x})
-    table = _table(f"{panel.y_label}, {panel.title}" if panel.title else panel.y_label)
+    table = new_table(f"{panel.y_label}, {panel.title}" if panel.title else panel.y_label)
     table.add_column(panel.x_label, no_wrap=False, max_width=28)
     for x in places:
         table.add_column(f"{x:g}", justify="right")
@@ -77,10 +78,3 @@ def _cell(line: Line, x: float, published: bool = False) -> str:
     k = list(line.x).index(x)
     value = (line.published[k] if k < len(line.published) else None) if published else line.y[k]
     return "" if value is None else f"{value:.3g}"
-
-
-def _table(title: str) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

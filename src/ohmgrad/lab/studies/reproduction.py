@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ohmgrad.errors import ConfigError
-from ohmgrad.lab.storage import check_begun, clear, read_json, versions, write_json
+from ohmgrad.lab.storage import begin, begun, read_json, versions, write_json
 from ohmgrad.lab.studies.study import QUESTION, Claim, Results, Study, Trial
 
+KIND = "reproduction"
 DESCRIPTION = ("title", "paper", "setting", "source", "differences", "core_minutes")
 """What ``results.json`` says of the study itself."""
 
@@ -29,13 +30,12 @@ class Reproduction:
         :raises ConfigError: the folder holds another reproduction, or one and neither ``resume`` nor ``overwrite`` is
             set, or nothing to go on with.
         """
-        here, content = folder / "setting.json", {"study": study.name, "quick": quick}
-        check_begun(folder, "reproduction", resume, overwrite)
-        if resume and (found := read_json(here)) != content:
-            raise ConfigError(f"{folder} holds {found}, not {content}. Choose another folder (--out).")
+        content = {"study": study.name, "quick": quick}
+        found = begun(folder, KIND, resume, overwrite)
         if not resume:
-            clear(folder, "trials", "results.json")
-        write_json(here, content)
+            begin(folder, KIND, content, "trials", "results.json")
+        elif (other := {name: found.get(name) for name in content}) != content:
+            raise ConfigError(f"{folder} holds {other}, not {content}. Choose another folder (--out).")
         return cls(study, quick, folder)
 
     @property
@@ -82,7 +82,9 @@ class Reproduction:
 def verdict(claims: list[Claim]) -> str:
     """What the claims come to, in a line."""
     held = sum(claim.holds for claim in claims)
-    if claims and all(claim.text.startswith(QUESTION) for claim in claims):
+    if not claims:
+        return "no claim was computed"
+    if all(claim.text.startswith(QUESTION) for claim in claims):
         return f"there is no paper to reproduce: {held} of {len(claims)} questions have the answer yes"
     if held == len(claims):
         return f"reproduced: {held} of {len(claims)} claims hold"

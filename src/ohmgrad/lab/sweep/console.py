@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ohmgrad.amounts import counted
 from ohmgrad.lab.sweep.search import Sweep
+from ohmgrad.lab.tables import new_table
 from ohmgrad.lab.tune import Trial
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ SHOWN = 5
 
 def best_table(sweep: Sweep) -> Table:
     """The best proposals: first those with most seeds."""
-    table = _table(f"Best of {len(sweep.trials)} proposals for {sweep.recipe.title}")
+    table = new_table(f"Best of {len(sweep.trials)} proposals for {sweep.recipe.title}")
     table.add_column("trial", justify="right")
     table.add_column("validation accuracy", justify="right")
     table.add_column("seeds", justify="right")
@@ -34,7 +35,7 @@ def best_table(sweep: Sweep) -> Table:
 
 def importance_table(sweep: Sweep) -> Table:
     """The share of every hyperparameter in the variance of the scores."""
-    table = _table("What mattered")
+    table = new_table("What mattered")
     table.add_column("hyperparameter")
     table.add_column("share of the variance", justify="right")
     for name, share in sweep.importances().items():
@@ -61,10 +62,3 @@ def show_sweep(sweep: Sweep, console: Console) -> None:
 
 def _rank(trial: Trial) -> tuple[int, float, int]:
     return -len(trial.scores), -trial.mean, trial.number
-
-
-def _table(title: str) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -20,7 +20,7 @@ from ohmgrad.lab.cells import make_cell
 from ohmgrad.lab.pool import Source
 from ohmgrad.lab.recipes import RECIPES, Choice, LinearRange, LogRange, Scale, WholeRange
 from ohmgrad.lab.settings import Setting
-from ohmgrad.lab.storage import check_begun, clear, read_json, versions, write_json
+from ohmgrad.lab.storage import begin, begun, read_json, versions, write_json
 from ohmgrad.lab.training import Job
 from ohmgrad.lab.tune import Trial, finalists, plain_space, score, spread, validation_job, winner
 from ohmgrad.lab.vary import space_of
@@ -28,6 +28,7 @@ from ohmgrad.lab.vary import space_of
 if TYPE_CHECKING:
     import optuna
 
+KIND = "search"
 JOURNAL = "journal.log"
 """Optuna's record of the proposals and their scores; the name of its study is that of the rule."""
 
@@ -81,19 +82,15 @@ class Sweep:
         self._forget_unfinished()
 
     def _open(self, resume: bool, overwrite: bool) -> None:
-        folder, here = self.folder, self.folder / "setting.json"
         content = {"setting": self.setting.plain(), "vary": self.vary, "seed": self.seed}
-        check_begun(folder, "search", resume, overwrite)
-        if resume:
-            found = read_json(here)
-            if unlike := [name for name in content if found[name] != content[name]]:
-                raise ConfigError(
-                    f"{folder} holds a search with another {unlike[0]}: {found[unlike[0]]}. Give the same, or another "
-                    "folder (--out)."
-                )
-            return
-        clear(folder, "runs", "results.json", JOURNAL)
-        write_json(here, content)
+        found = begun(self.folder, KIND, resume, overwrite)
+        if not resume:
+            begin(self.folder, KIND, content, "runs", "results.json", JOURNAL)
+        elif unlike := [name for name in content if found.get(name) != content[name]]:
+            raise ConfigError(
+                f"{self.folder} holds a search with another {unlike[0]}: {found.get(unlike[0])}. Give the same, or "
+                "another folder (--out)."
+            )
 
     def _forget_unfinished(self) -> None:
         """What waited or ran when a search was stopped is proposed again."""
