@@ -31,7 +31,7 @@ types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
 docs: $(VENV)/.dev ## Build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 pictures: $(VENV)/.dev ## Draw the pictures of the documentation anew (takes minutes)
 	PYTHONPATH=tools $(BIN)/python -m pictures docs/images
