@@ -1,4 +1,4 @@
-"""RIDER and E-RIDER: residual learning on cells whose symmetry points nobody knows."""
+"""RIDER and E-RIDER: residual learning on cells whose symmetric points nobody knows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ohmgrad.words import where
 class RiderTransferCompound(TransferCompound):
     r"""RIDER: residual learning with a digital reference Q that follows the fast array.
 
-    Two arrays, A (fast) and C (slow). A cell of A without a gradient settles at its symmetry point, and so does the
+    Two arrays, A (fast) and C (slow). A cell of A without a gradient settles at its symmetric point, and so does the
     running mean Q of what is read from it. One vector (x, d) at learning rate :math:`\lambda`:
 
     1. The gradient was computed at :math:`W = C + \gamma\,(A - Q)`.
@@ -64,7 +64,7 @@ class ERiderTransferCompound(ChopperParameters, RiderTransferCompound):
     r"""E-RIDER: RIDER with choppers, and a reference that stays as it is between two flips.
 
     Choppers flip the sign in which A is stored, :math:`S = c_{out} c_{in}^T` (see :class:`ChoppedTransferCompound`), so
-    that a gradient moves A to either side in turn, and the running mean Q comes to the symmetry point itself. The
+    that a gradient moves A to either side in turn, and the running mean Q comes to the symmetric point itself. The
     reference in use, :math:`\tilde Q`, is a copy of Q that is programmed only when a slice flips. One vector (x, d) at
     learning rate :math:`\lambda`:
 
