@@ -34,6 +34,7 @@ class RiderTransferCompound(TransferCompound):
 
        4.3 :math:`C \leftarrow \mathrm{pulsed}(C, +\alpha\, v\, e_s^T)`, where :math:`\alpha =` ``final_transfer_lr`` =
        ``transfer_lr``, times :math:`\lambda` if ``scale_transfer_lr``.
+
     5. :math:`W = C + \gamma\,(A - Q)`, with the reference as it is now.
 
     Whatever A holds for longer than some :math:`1 / \eta` reads of a slice counts as its reference. So :math:`\eta` is
@@ -43,8 +44,11 @@ class RiderTransferCompound(TransferCompound):
     """
 
     gamma: float = 0.1
+    r"""Weight of A, beyond its reference, in the visible weight, :math:`\gamma`."""
     transfer_lr: float = Field(default=0.05, ge=0.0)
+    r"""Learning rate of transfers, :math:`\alpha`."""
     scale_transfer_lr: bool = False
+    """Multiply the transfer rate by the learning rate of the optimizer."""
     eta: float = Field(default=0.02, gt=0.0, le=1.0)
     r"""Weight of the latest read in the reference, :math:`\eta`."""
 
@@ -86,6 +90,7 @@ class ERiderTransferCompound(ChopperParameters, RiderTransferCompound):
 
        4.5 After the last slice of a sweep, every entry of :math:`c_{out}` flips with probability ``out_chop_prob``.
        This leaves :math:`\tilde Q` as it is.
+
     5. :math:`W = C + \gamma\, S \circ (A - \tilde Q)`, with the signs and the copy as they are now.
 
     So with ``in_chop_prob=0.0`` and ``out_chop_prob=0.0`` it is :class:`RiderTransferCompound`, to the bit. In the
