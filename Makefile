@@ -30,8 +30,8 @@ format: $(VENV)/.dev ## Mend style and formatting
 types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
-docs: $(VENV)/.dev ## Build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+docs: $(VENV)/.docs ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 pictures: $(VENV)/.dev ## Draw the pictures of the documentation anew (takes minutes)
 	PYTHONPATH=tools $(BIN)/python -m pictures docs/images
@@ -61,10 +61,15 @@ $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) '.[lab]'
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing ohmgrad and what builds its documentation into $(VENV) (once, a few minutes)"
+	$(INSTALL) '.[docs]'
+	@touch $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing ohmgrad and the tools of its development into $(VENV) (once, a few minutes)"
 	$(INSTALL) '.[dev]'
-	@touch $@ $(VENV)/.lab
+	@touch $@ $(VENV)/.lab $(VENV)/.docs
 
 # constraints.txt pins the version of torch; which build of it is installed is up to the index that pip asks.
 $(VENV)/.gpu: $(VENV)/.dev

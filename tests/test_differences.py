@@ -48,7 +48,7 @@ PROOFS: dict[str, list[str]] = {
         "devices/test_operations.py::test_pulses_at_the_bounds_stay_numbers",
         "devices/test_operations.py::test_reset_and_decay_lead_to_0_and_the_bias_as_seen_from_the_reference",
     ],
-    "symmetry point of `PowStepReferenceDevice`": [
+    "symmetric point of `PowStepReferenceDevice`": [
         "devices/test_sampling.py::test_the_symmetry_point_of_a_cell_is_added_to_its_reference",
     ],
     "granularity of `ExpStepDevice`": [

@@ -685,7 +685,7 @@ def test_steps_of_agad_leave_its_buffer_during_the_warm_up() -> None:
 
 @pytest.mark.parametrize("offset", [-0.3, 0.0, 0.3])
 def test_agad_learns_the_gradient_through_any_offset(offset: float, implementation: str) -> None:
-    """The symmetry point of A is at the offset: a reset leads there, but the rule does not know it."""
+    """The symmetric point of A is at the offset: a reset leads there, but the rule does not know it."""
     device = compound(
         DynamicTransferCompound, [cell(0.01), cell(0.001)], fast_lr=0.01, scale_fast_lr=False, in_chop_prob=0.1
     )

@@ -1,4 +1,4 @@
-"""Steps and symmetry points of sampled cells, by their law, and the portrait of a device."""
+"""Steps and symmetric points of sampled cells, by their law, and the portrait of a device."""
 
 from typing import Any
 

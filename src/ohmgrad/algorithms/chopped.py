@@ -54,6 +54,7 @@ class ChoppedTransferCompound(ChopperParameters, BufferedTransferCompound):
        4.4 Flip :math:`c_{in}[s]`: at random with probability ``in_chop_prob``, or in every n-th sweep, with
        :math:`n = \max(\lceil 1 / p \rceil, 2)`. After the last slice of a sweep, flip every entry of :math:`c_{out}`
        with probability ``out_chop_prob``, and count the sweep.
+
     5. :math:`W = \gamma\, S \circ A + C`, with the choppers as they are now.
 
     The period T is ``transfer_every`` (in vectors by default); a negative ``transfer_every`` means
@@ -65,8 +66,11 @@ class ChoppedTransferCompound(ChopperParameters, BufferedTransferCompound):
     has_automatic_period: ClassVar[bool] = True
 
     units_in_mbatch: bool = False
+    """Periods count batches instead of vectors."""
     scale_fast_lr: bool = False
+    """Multiply ``fast_lr`` by the learning rate of the optimizer, so that it follows a scheduler."""
     momentum: float = Field(default=0.0, ge=0.0, le=1.0)
+    r"""What remains of the buffer where a step was made, :math:`\mu`."""
     buffer_granularity: float = Field(default=1.0, ge=0.0)
     """Granularity of the buffer in steps of A; 0 means 1."""
     auto_granularity: float = Field(default=0.0, ge=0.0)

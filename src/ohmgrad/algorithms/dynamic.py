@@ -65,6 +65,7 @@ class DynamicTransferCompound(ChoppedTransferCompound):
     """
 
     in_chop_random: bool = False
+    """Flip at random; else regularly, in every n-th sweep."""
     tail_weightening: float = Field(default=5.0, gt=0.0)
     """Weight of the latest reads in the running mean; larger forgets faster."""
     buffer_cap: float = Field(default=0.0, ge=0.0)

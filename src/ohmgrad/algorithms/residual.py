@@ -37,10 +37,15 @@ class ResidualTransferCompound(BufferedTransferCompound):
     """
 
     gamma: float = 0.1
+    r"""Weight of the fast arrays in the visible weight: :math:`\gamma_k = \gamma^{n-1-k}`."""
     transfer_lr: float = Field(default=0.1, ge=0.0)
+    r"""What a read is multiplied by before it is added to the buffer, :math:`\alpha`."""
     scale_transfer_lr: bool = False
+    """Multiply the transfer rate by the learning rate of the optimizer."""
     momentum: float = Field(default=0.0, ge=0.0, le=1.0)
+    r"""What remains of a step in the buffer, :math:`\mu`: 0 in the paper, 1 in the code of its authors."""
     forget_buffer: bool = False
+    """Where a step was made, keep only the share ``momentum`` of the buffer; else subtract the step."""
     leak: float = Field(default=0.1, ge=0.0, le=1.0)
     r"""Share of the buffer that is lost at every read, :math:`\ell`."""
 

@@ -1,4 +1,4 @@
-"""RIDER and E-RIDER: residual learning on cells whose symmetry points nobody knows."""
+"""RIDER and E-RIDER: residual learning on cells whose symmetric points nobody knows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ohmgrad.words import where
 class RiderTransferCompound(TransferCompound):
     r"""RIDER: residual learning with a digital reference Q that follows the fast array.
 
-    Two arrays, A (fast) and C (slow). A cell of A without a gradient settles at its symmetry point, and so does the
+    Two arrays, A (fast) and C (slow). A cell of A without a gradient settles at its symmetric point, and so does the
     running mean Q of what is read from it. One vector (x, d) at learning rate :math:`\lambda`:
 
     1. The gradient was computed at :math:`W = C + \gamma\,(A - Q)`.
@@ -33,6 +33,7 @@ class RiderTransferCompound(TransferCompound):
 
        4.3 :math:`C \leftarrow \mathrm{pulsed}(C, +\alpha\, v\, e_s^T)`, where :math:`\alpha =` ``final_transfer_lr`` =
        ``transfer_lr``, times :math:`\lambda` if ``scale_transfer_lr``.
+
     5. :math:`W = C + \gamma\,(A - Q)`, with the reference as it is now.
 
     Whatever A holds for longer than some :math:`1 / \eta` reads of a slice counts as its reference. So :math:`\eta` is
@@ -42,8 +43,11 @@ class RiderTransferCompound(TransferCompound):
     """
 
     gamma: float = 0.1
+    r"""Weight of A, beyond its reference, in the visible weight, :math:`\gamma`."""
     transfer_lr: float = Field(default=0.05, ge=0.0)
+    r"""Learning rate of transfers, :math:`\alpha`."""
     scale_transfer_lr: bool = False
+    """Multiply the transfer rate by the learning rate of the optimizer."""
     eta: float = Field(default=0.02, gt=0.0, le=1.0)
     r"""Weight of the latest read in the reference, :math:`\eta`."""
 
@@ -63,7 +67,7 @@ class ERiderTransferCompound(ChopperParameters, RiderTransferCompound):
     r"""E-RIDER: RIDER with choppers, and a reference that stays as it is between two flips.
 
     Choppers flip the sign in which A is stored, :math:`S = c_{out} c_{in}^T` (see :class:`ChoppedTransferCompound`), so
-    that a gradient moves A to either side in turn, and the running mean Q comes to the symmetry point itself. The
+    that a gradient moves A to either side in turn, and the running mean Q comes to the symmetric point itself. The
     reference in use, :math:`\tilde Q`, is a copy of Q that is programmed only when a slice flips. One vector (x, d) at
     learning rate :math:`\lambda`:
 
@@ -85,6 +89,7 @@ class ERiderTransferCompound(ChopperParameters, RiderTransferCompound):
 
        4.5 After the last slice of a sweep, every entry of :math:`c_{out}` flips with probability ``out_chop_prob``.
        This leaves :math:`\tilde Q` as it is.
+
     5. :math:`W = C + \gamma\, S \circ (A - \tilde Q)`, with the signs and the copy as they are now.
 
     So with ``in_chop_prob=0.0`` and ``out_chop_prob=0.0`` it is :class:`RiderTransferCompound`, to the bit. In the

@@ -1,4 +1,4 @@
-"""Everything that the picture of one device shows: trains of pulses, pulses in turns, steps and symmetry points."""
+"""Everything that the picture of one device shows: trains of pulses, pulses in turns, steps and symmetric points."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Portrait:
     symmetry: Tensor
     """[all cells]: see :meth:`SampledCells.symmetry_points`; the cells that are shown come first."""
     at_bound: float
-    """Share of the cells whose symmetry point lies at a bound."""
+    """Share of the cells whose symmetric point lies at a bound."""
 
 
 def portray(device: PulsedDevice, shown: int, seed: int = 0) -> Portrait:

@@ -26,7 +26,7 @@ class Response:
     trains: Tensor
     """From 0: a train up, one down, one up, one down."""
     pairs: Tensor
-    """From the upper bound: one pulse up, one down, in turns. A cell drifts to its symmetry point, where both steps
+    """From the upper bound: one pulse up, one down, in turns. A cell drifts to its symmetric point, where both steps
     are equal."""
 
     def plain(self) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class SampledCells:
         """Where the up and the down step of every cell are equal, [cells].
 
         NaN for a cell whose steps are equal at every weight, or that does not move. Steps are those of the law with
-        its bounds, so a cell that goes up faster than down everywhere has its symmetry point at the upper bound.
+        its bounds, so a cell that goes up faster than down everywhere has its symmetric point at the upper bound.
         """
         lower, upper = self.lower, self.upper
         inside = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)[:, None]
@@ -82,7 +82,7 @@ class SampledCells:
         return torch.where(flat, torch.nan, (lower + upper) / 2.0)
 
     def at_bound(self, points: Tensor) -> Tensor:
-        """Which of some symmetry points, one for each cell, lie at a bound: within 2 % of the range."""
+        """Which of some symmetric points, one for each cell, lie at a bound: within 2 % of the range."""
         return torch.minimum(points - self.lower, self.upper - points) < 0.02 * (self.upper - self.lower)
 
     def _pair(self, weights: Tensor) -> Tensor:

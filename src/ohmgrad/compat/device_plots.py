@@ -116,7 +116,7 @@ def plot_device_symmetry(
     use_cuda: bool = False,
     w_init: float = 1.0,
 ) -> None:
-    """A new figure with pulses up and down in turns, which lead every cell to its symmetry point.
+    """A new figure with pulses up and down in turns, which lead every cell to its symmetric point.
 
     :param w_noise: without effect, since the weights of the cells are drawn; :param w_init: the first weight.
     """
@@ -133,7 +133,7 @@ def plot_device_symmetry(
 
 
 def _mark_symmetry(axes: Axes, tile: AnalogTile, end: int) -> None:
-    """Arrowheads where the law puts the symmetry points of cells; some have none."""
+    """Arrowheads where the law puts the symmetric points of cells; some have none."""
     hidden = tile.get_hidden_parameters()
     cells = {name: hidden[name].cpu().reshape(-1) for name in hidden if name != "persistent_weights"}
     device: Any = tile.rpu_config.device
@@ -143,7 +143,7 @@ def _mark_symmetry(axes: Axes, tile: AnalogTile, end: int) -> None:
         look: dict[str, Any] = {"marker": "<", "markersize": 8, "markeredgecolor": "white", "clip_on": False}
         axes.plot([end], [point], color=colour, zorder=5, **look)
     if bool(points.isfinite().any()):
-        axes.plot([], [], color=FAINT, linestyle="", marker="<", label="symmetry point by the law")
+        axes.plot([], [], color=FAINT, linestyle="", marker="<", label="symmetric point by the law")
 
 
 def _config(device: Any, w_noise: float) -> Any:

@@ -117,7 +117,7 @@ class SoftBoundsDevice(LinearDevice):
     .. math:: w \leftarrow w + \Delta w^+ (1 - w / b^+)(1 + \sigma\xi), \qquad
               w \leftarrow w - \Delta w^- (1 - w / b^-)(1 + \sigma\xi)
 
-    The symmetry point of a cell, where up and down step are equal, is
+    The symmetric point of a cell, where up and down step are equal, is
     :math:`w_\diamond = (\Delta w^+ - \Delta w^-) / (\Delta w^+/b^+ - \Delta w^-/b^-)`.
     """
 

@@ -75,7 +75,7 @@ class PowStepReferenceDevice(PowerDevice, ReferenceDevice):
     r"""The steps of :class:`PowStepDevice`, read against a reference: :math:`w = G - G_{ref}`."""
 
     n_estimation_steps: int = -1
-    """How the symmetry point is found: by this many pairs of pulses from 0 on; 0 or less: exactly."""
+    """How the symmetric point is found: by this many pairs of pulses from 0 on; 0 or less: exactly."""
 
     @staticmethod
     def law(  # type: ignore[no-untyped-def]

@@ -27,7 +27,7 @@ class ReferenceDevice(PulsedDevice, ABC):
     reference_std: float = Field(default=0.0, ge=0.0)
     """Standard deviation of the reference over cells (absolute)."""
     subtract_symmetry_point: bool = False
-    """Add the symmetry point of each cell to its reference, so that the weight is 0 there."""
+    """Add the symmetric point of each cell to its reference, so that the weight is 0 there."""
 
     def limits(self, cells: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See :meth:`PulsedDevice.limits`: the bounds as seen from the reference."""

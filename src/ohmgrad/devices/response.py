@@ -51,7 +51,7 @@ def _moved(w, up, q, noise, dwmin_up, dwmin_down, min_bound, max_bound, dw_min_s
 class LinearResponseDevice(ResponseDevice):
     r"""The generic linear response, :math:`q_\pm = (1 \pm c)(1 \mp w/\tau)`.
 
-    Its symmetry point is :math:`c\tau`. (``up_down=c`` of :class:`SoftBoundsDevice` is another device, whose symmetry
+    Its symmetric point is :math:`c\tau`. (``up_down=c`` of :class:`SoftBoundsDevice` is another device, whose symmetric
     point is :math:`c\tau/(2 - c)`.)
 
     Z. Wu et al., NeurIPS 2025.

@@ -44,8 +44,8 @@ class SoftBoundsReferenceDevice(ReferenceDevice, WriteNoiseDevice):
     .. math:: G \leftarrow G + \Delta w^+ (1 - G / b^+ + \sigma\xi), \qquad
               G \leftarrow G - \Delta w^- (1 - G / b^- + \sigma\xi)
 
-    With ``mult_noise`` the noise multiplies the step, :math:`\Delta w^\pm (1 - G / b^\pm)(1 + \sigma\xi)`. The symmetry
-    point is :math:`G_\diamond = (\Delta w^+ - \Delta w^-) / (\Delta w^+/b^+ - \Delta w^-/b^-)`.
+    With ``mult_noise`` the noise multiplies the step, :math:`\Delta w^\pm (1 - G / b^\pm)(1 + \sigma\xi)`. The
+    symmetric point is :math:`G_\diamond = (\Delta w^+ - \Delta w^-) / (\Delta w^+/b^+ - \Delta w^-/b^-)`.
     """
 
     mult_noise: bool = False

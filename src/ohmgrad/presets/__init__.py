@@ -32,7 +32,8 @@ __all__ = [
     "build_config",
     "device_class",
 ]
-__all__ += [*_CLASSES, *CONFIGS]
+__all__.extend(_CLASSES)
+__all__.extend(CONFIGS)
 
 
 def __getattr__(name: str) -> Any:

@@ -43,7 +43,7 @@ class ConfigPreset:
         return config
 
     def _device(self) -> PulsedDevice | Cell:
-        """The device; under a rule with a fast array the symmetry point of each cell is taken out."""
+        """The device; under a rule with a fast array the symmetric point of each cell is taken out."""
         if self.device == "PCM":
             return PCMPresetUnitCell()
         device = device_class(self.device)()

@@ -51,7 +51,7 @@ def draw_response(response: Response, subtitle: str, path: Path) -> None:
 
 
 def draw_portrait(portrait: Portrait, title: str, subtitle: str, granularity: float, path: Path) -> None:
-    """Draw trains (top left), steps over the weight (top right), pulses in turns and symmetry points (below)."""
+    """Draw trains (top left), steps over the weight (top right), pulses in turns and symmetric points (below)."""
     figure = new_figure(11, 8.2, title, subtitle)
     trains, steps = (figure.add_axes((x, 0.535, width, 0.32)) for x, width in ((0.065, 0.5), (0.64, 0.335)))
     turns, points = (figure.add_axes((x, 0.065, width, 0.32)) for x, width in ((0.065, 0.5), (0.64, 0.335)))
@@ -108,7 +108,7 @@ def _draw_turns(axes: Any, portrait: Portrait) -> None:
         look = {"marker": "<", "markersize": 7.5, "markeredgecolor": "white", "markeredgewidth": 0.6}
         axes.plot([end], [point], color=COLOURS[cell % len(COLOURS)], clip_on=False, zorder=5, **look)
     if portrait.symmetry[:shown].isfinite().any():
-        axes.plot([], [], color=FAINT, linestyle="", marker="<", markersize=6, label="symmetry point by the law")
+        axes.plot([], [], color=FAINT, linestyle="", marker="<", markersize=6, label="symmetric point by the law")
     frame(axes, "Up and down in turns", "pairs of pulses", legend=3)
     axes.set_ylabel(UNIT, fontsize=9)
     axes.margins(x=0)
@@ -116,7 +116,7 @@ def _draw_turns(axes: Any, portrait: Portrait) -> None:
 
 def _draw_symmetry(axes: Any, values: Any, portrait: Portrait) -> None:
     at_bound = f", {100 * portrait.at_bound:.0f} % at a bound" if portrait.at_bound > 0.005 else ""
-    frame(axes, f"Symmetry points of {len(portrait.symmetry)} cells{at_bound}", "cells")
+    frame(axes, f"Symmetric points of {len(portrait.symmetry)} cells{at_bound}", "cells")
     axes.set_ylabel(UNIT, fontsize=9)
     if len(values):
         bottom, top = axes.get_ylim()
