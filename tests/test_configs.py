@@ -147,6 +147,12 @@ def test_an_unknown_field_is_refused_and_the_nearest_is_named(kind: type[Config]
     assert not hasattr(config, name)
 
 
+@pytest.mark.parametrize("name", ["gamma", "thickness", "noise_gait"])
+def test_nothing_is_suggested_that_is_not_near(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"no field '{name}' \(given 1\)\. It has: .*dw_min"):
+        SoftBoundsDevice(**{name: 1})
+
+
 def test_a_field_like_no_other_is_refused_with_the_list_of_fields() -> None:
     with pytest.raises(ConfigError, match=r"UpdateParameters has no field 'zzz'.*It has: desired_bl, fixed_bl"):
         UpdateParameters(zzz=1)

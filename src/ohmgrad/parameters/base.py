@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ohmgrad.errors import ConfigError
+from ohmgrad.errors import ConfigError, suggestion
 
 
 class Config(BaseModel):
@@ -103,8 +102,7 @@ def _explain(owner: type[BaseModel], error: ValidationError) -> str:
         name = ".".join(str(part) for part in problem["loc"])
         value = problem.get("input")
         if problem["type"] in ("extra_forbidden", "no_such_attribute"):
-            close = difflib.get_close_matches(name, owner.model_fields, n=1, cutoff=0.4)
-            hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(owner.model_fields)}."
+            hint = suggestion(name, owner.model_fields, "It has")
             lines.append(f"{owner.__name__} has no field {name!r} (given {value!r}). {hint}")
         else:
             text = problem["msg"].removeprefix("Value error, ")
