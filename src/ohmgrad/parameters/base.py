@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError
+from pydantic.fields import FieldInfo
 
 from ohmgrad.errors import ConfigError, suggestion
 
 
-class Config(BaseModel):
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class _Typed(ModelMetaclass):
+    """Makes classes of parameters, and says which field of a new one has no type."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        try:
+            return super().__new__(cls, name, bases, namespace, **options)
+        except PydanticUserError as error:
+            found = re.search(r"[`'](\w+)", str(error))
+            if error.code not in ("model-field-missing-annotation", "model-field-overridden") or found is None:
+                raise
+            field, value = found[1], namespace[found[1]]
+            inherited = [fields[field].annotation for base in bases if field in (fields := _fields(base))]
+            kind: Any = type(value.default if isinstance(value, FieldInfo) else value)
+            kind = inherited[0] if inherited else kind
+            shown = "Field(...)" if isinstance(value, FieldInfo) else repr(value)
+            typed = f"{field}: {getattr(kind, '__name__', kind)} = {shown}"
+            raise ConfigError(f"{name}.{field} needs a type: {typed}.") from None
+
+
+class Config(BaseModel, metaclass=_Typed):
     """A set of named parameters.
 
     Fields stay assignable; every assignment is validated. An unknown field or a wrong type raises
@@ -72,6 +99,11 @@ class Config(BaseModel):
         for name in type(self).model_fields:
             plain[name] = _plain(getattr(self, name))
         return plain
+
+
+def _fields(kind: type) -> dict[str, FieldInfo]:
+    """The fields of a class by name; none if it is no configuration."""
+    return getattr(kind, "model_fields", {})
 
 
 def _plain(value: Any) -> Any:
