@@ -413,6 +413,10 @@ def test_a_device_of_ones_own_is_a_config_like_any_other() -> None:
     class Mine(ConstantStepDevice):
         sharpness: float = 2.0
 
+        @property
+        def weight_granularity(self):
+            return self.dw_min / self.sharpness
+
     with pytest.raises(ConfigError, match=r"Mine has no field 'sharpnes'.*'sharpness'"):
         Mine(sharpnes=1.0)
     torch.manual_seed(0)

@@ -434,9 +434,9 @@ def test_a_field_that_a_configuration_lacks_is_refused_and_the_nearest_is_named(
 def test_mistakes_name_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no learning rule 'ttv5'\. Did you mean 'ttv"):
         build_config("ttv5", SoftBoundsDevice)
-    with pytest.raises(ConfigError, match="no field 'fast_rl'.*Did you mean 'fast_lr'"):
+    with pytest.raises(ConfigError, match=r"no field 'fast_rl'.*Did you mean 'fast_lr'"):
         build_config("ttv2", SoftBoundsDevice, fast_rl=0.1)
-    with pytest.raises(ConfigError, match="no field 'foo'.*It has: unit_cell_devices"):
+    with pytest.raises(ConfigError, match=r"no field 'foo'.*It has: unit_cell_devices"):
         build_config("ttv2", SoftBoundsDevice, foo=0.1)
 
 

@@ -12,7 +12,6 @@ from pydantic.fields import FieldInfo
 
 from ohmgrad.errors import ConfigError, suggestion
 
-
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
 else:
@@ -99,6 +98,14 @@ class Config(BaseModel, metaclass=_Typed):
         for name in type(self).model_fields:
             plain[name] = _plain(getattr(self, name))
         return plain
+
+
+def unknown_to(kind: type[Config], *makers: str) -> list[str]:
+    """Fields that a class adds to the one that it inherits all ``makers`` from, which therefore cannot know them."""
+    order = kind.__mro__
+    first = next((k for k, each in enumerate(order) if any(name in vars(each) for name in makers)), len(order))
+    known = {name for each in order[first:] for name in _fields(each)}
+    return [name for name in kind.model_fields if name not in known]
 
 
 def _fields(kind: type) -> dict[str, FieldInfo]:
