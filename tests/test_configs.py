@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import Field
 
 import ohmgrad.configs
 from ohmgrad.configs import (
@@ -145,6 +146,34 @@ def test_an_unknown_field_is_refused_and_the_nearest_is_named(kind: type[Config]
     with pytest.raises(ConfigError, match=message):
         setattr(config, name, 1.5)
     assert not hasattr(config, name)
+
+
+@pytest.mark.parametrize("name", ["gamma", "thickness", "noise_gait"])
+def test_nothing_is_suggested_that_is_not_near(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"no field '{name}' \(given 1\)\. It has: .*dw_min"):
+        SoftBoundsDevice(**{name: 1})
+
+
+def test_a_field_of_a_class_of_ones_own_needs_a_type_and_the_error_writes_it_down() -> None:
+    with pytest.raises(ConfigError, match=r"^Own\.k needs a type: k: float = 2\.0\.$"):
+
+        class Own(SoftBoundsDevice):
+            k = 2.0
+
+    with pytest.raises(ConfigError, match=r"^Zone\.zone needs a type: zone: int = 3\.$"):
+
+        class Zone(TransferCompound):
+            zone = 3
+
+    with pytest.raises(ConfigError, match=r"^Drawn\.k needs a type: k: float = Field\(\.\.\.\)\.$"):
+
+        class Drawn(SoftBoundsDevice):
+            k = Field(default=2.0, ge=0.0)
+
+    with pytest.raises(ConfigError, match=r"^Wide\.w_max needs a type: w_max: float = 1\.$"):
+
+        class Wide(SoftBoundsDevice):
+            w_max = 1
 
 
 def test_a_field_like_no_other_is_refused_with_the_list_of_fields() -> None:
@@ -383,6 +412,10 @@ def test_a_description_reaches_all_the_way_down() -> None:
 def test_a_device_of_ones_own_is_a_config_like_any_other() -> None:
     class Mine(ConstantStepDevice):
         sharpness: float = 2.0
+
+        @property
+        def weight_granularity(self):
+            return self.dw_min / self.sharpness
 
     with pytest.raises(ConfigError, match=r"Mine has no field 'sharpnes'.*'sharpness'"):
         Mine(sharpnes=1.0)

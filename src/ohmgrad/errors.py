@@ -1,5 +1,10 @@
 """The errors a user can meet, each naming the thing, its value and the remedy."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class OhmgradError(Exception):
     """Base of every error that ohmgrad raises on purpose."""
@@ -19,3 +24,10 @@ class OptimizerError(OhmgradError, RuntimeError):
 
 class CheckpointError(OhmgradError, ValueError):
     """A file cannot be written or read as a checkpoint, or what it holds does not fit the objects it is loaded into."""
+
+
+def suggestion(name: str, names: Iterable[str], there_are: str = "There are") -> str:
+    """What to say of a name that does not exist: the one that must have been meant, if any is near, else all."""
+    known = list(names)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.65)
+    return f"Did you mean {close[0]!r}?" if close else f"{there_are}: {', '.join(known)}."

@@ -637,5 +637,6 @@ def _make_rule(config: RPUConfig, site: Site) -> Rule:
         simple = IdealDevice(**{name: getattr(device, name) for name in kept if hasattr(device, name)})
         return ExactSGD(simple, site)
     if isinstance(device, RuleParameters):
+        device.check_build()
         return device.build(site)
     return PulsedSGD(checked(device, "device"), site)

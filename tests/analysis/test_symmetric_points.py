@@ -56,6 +56,14 @@ def test_the_arrays_of_a_transfer_rule_have_their_own() -> None:
         symmetric_points(tile, array=2)
 
 
+def test_a_layer_is_told_to_give_its_tile() -> None:
+    layer = AnalogLinear(3, 2, rpu_config=SingleRPUConfig(device=SKEW))
+    for ask in (symmetric_points, SymmetricPointTracker):
+        with pytest.raises(TileError, match=r"which AnalogLinear is not\. .*: layer\.tile\."):
+            ask(layer)
+    assert symmetric_points(layer.tile).shape == (2, 3)
+
+
 def test_of_a_device_and_its_reference_only_the_device_moves() -> None:
     tile = AnalogTile(2, 2, UnitCellRPUConfig(device=ReferenceUnitCell([SKEW])))
     hidden = tile.get_hidden_parameters()

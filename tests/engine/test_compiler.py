@@ -16,7 +16,7 @@ from torch import Tensor
 
 from builders import RULES, perfect, rule
 from ohmgrad import words
-from ohmgrad.configs import ConstantStepDevice, PulsedDevice, SingleRPUConfig
+from ohmgrad.configs import ConstantStepDevice, PulsedDevice, SingleRPUConfig, WriteNoiseDevice
 from ohmgrad.engine import elementary, random, replay_cpu
 from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.fingerprint import fingerprint
@@ -217,6 +217,60 @@ def test_a_law_must_begin_with_weight_direction_and_noise() -> None:
 
     with pytest.raises(ConfigError, match=r"Unordered\.law must begin with the arguments w, up, noise"):
         AnalogTile(2, 2, SingleRPUConfig(device=Unordered()))
+
+
+def test_a_law_that_is_a_method_is_told_the_decorator_that_is_missing() -> None:
+    class NoDecorator(ConstantStepDevice):
+        def law(w, up, noise, dwmin_up):
+            return w
+
+    class WithSelf(ConstantStepDevice):
+        def law(self, w, up, noise, dwmin_up):
+            return w
+
+    for kind in (NoDecorator, WithSelf):
+        with pytest.raises(ConfigError, match=rf"{kind.__name__}\.law is a method\. Write @staticmethod above it"):
+            AnalogTile(2, 2, SingleRPUConfig(device=kind()))
+
+
+def test_a_law_that_cannot_be_compiled_is_named_with_its_line_and_what_it_may_use() -> None:
+    class ByTorch(ConstantStepDevice):
+        @staticmethod
+        def law(w, up, noise, dwmin_up):
+            return torch.exp(-w) * dwmin_up
+
+    tile = AnalogTile(2, 2, SingleRPUConfig(device=ByTorch()))
+    line = ByTorch.law.__code__.co_firstlineno + 2
+    message = (
+        r"^ByTorch\.law cannot be compiled: Unknown attribute 'exp' of type module torch"
+        rf" \(line {line} of test_compiler\.py\)\. Use .*ohmgrad\.words, imported by name: where, .*, exp, .*, clip\.$"
+    )
+    with pytest.raises(ConfigError, match=message) as caught:
+        tile.update(torch.ones(2), torch.ones(2))
+    assert type(caught.value.__cause__).__name__ == "TypingError"
+
+
+def test_a_field_that_nothing_in_a_device_knows_is_refused() -> None:
+    class Idle(ConstantStepDevice):
+        steepness: float = 3.0
+
+    with pytest.raises(ConfigError, match=r"Idle adds 'steepness', but nothing.*Define law or sample"):
+        AnalogTile(2, 2, SingleRPUConfig(device=Idle()))
+
+    class Named(Idle):
+        of: str = "the sample of Monday"  # words are no numbers of a law
+
+        def sample(self, draw):
+            return super().sample(draw)
+
+    class Noisy(WriteNoiseDevice, Named):
+        pass
+
+    class Narrow(ConstantStepDevice):
+        w_max: float = 0.1
+
+    for kind in (Named, Noisy, Narrow):
+        AnalogTile(2, 2, SingleRPUConfig(device=kind()))
 
 
 def test_a_device_without_a_law_is_refused() -> None:

@@ -434,8 +434,45 @@ def test_a_field_that_a_configuration_lacks_is_refused_and_the_nearest_is_named(
 def test_mistakes_name_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no learning rule 'ttv5'\. Did you mean 'ttv"):
         build_config("ttv5", SoftBoundsDevice)
-    with pytest.raises(ConfigError, match="no field 'fast_rl'"):
+    with pytest.raises(ConfigError, match=r"no field 'fast_rl'.*Did you mean 'fast_lr'"):
         build_config("ttv2", SoftBoundsDevice, fast_rl=0.1)
+    with pytest.raises(ConfigError, match=r"no field 'foo'.*It has: unit_cell_devices"):
+        build_config("ttv2", SoftBoundsDevice, foo=0.1)
+
+
+@pytest.mark.parametrize("name", ["rl", "rttv3", "fp"])
+def test_rules_that_only_the_comparison_names_are_explained(name: str) -> None:
+    what = {
+        "rl": r"build_config\('ttv1', device, gamma=0.1\)",
+        "rttv3": r"build_config\('ttv3', device, gamma=0.1\)",
+        "fp": r"FloatingPointRPUConfig\(\)",
+    }
+    with pytest.raises(ConfigError, match=what[name]):
+        build_config(name, SoftBoundsDevice)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "ttv1", "ttv4", "mp"])
+def test_a_learning_rate_is_sent_to_the_optimizer(rule: str) -> None:
+    for name in ("lr", "learning_rate"):
+        with pytest.raises(ConfigError, match=rf"'{name}'.*AnalogSGD\(model.parameters\(\), lr=0.3\)"):
+            build_config(rule, SoftBoundsDevice, **{name: 0.3})
+
+
+def test_a_field_of_other_rules_is_refused_with_their_names() -> None:
+    with pytest.raises(ConfigError, match=r"analog SGD.*'gamma' \(given 0.1\), as it has one array: .*ttv1, ttv2"):
+        build_config("sgd", SoftBoundsDevice, gamma=0.1)
+    with pytest.raises(ConfigError, match=r"analog SGD has no field 'transfer_every'.*ttv1"):
+        build_config("sgd", SoftBoundsDevice, n_devices=2, transfer_every=2)
+    with pytest.raises(ConfigError, match=r"TTv1 has no field 'in_chop_prob'.*it belongs to ttv3, ttv4, e-rider\."):
+        build_config("ttv1", SoftBoundsDevice, in_chop_prob=0.1)
+
+
+def test_ttv2_takes_no_choppers_which_would_make_ttv3_of_it() -> None:
+    for name in ("in_chop_prob", "out_chop_prob"):
+        with pytest.raises(ConfigError, match=rf"TTv2 has no field '{name}' \(given 0.1\): use 'ttv3'"):
+            build_config("ttv2", SoftBoundsDevice, **{name: 0.1})
+    config: Any = build_config("ttv2", SoftBoundsDevice, in_chop_prob=0.0)
+    assert config.device.in_chop_prob == 0.0
 
 
 def test_the_page_of_presets_shows_the_data() -> None:

@@ -38,6 +38,16 @@ def test_only_implementations_that_a_machine_has_are_tested(monkeypatch: pytest.
         assert (elsewhere in common.implementations()) == exists
 
 
+def test_a_check_says_how_many_have_passed(capsys: pytest.CaptureFixture[str]) -> None:
+    class Case:
+        def test_first(self) -> None: ...
+
+        def test_second(self) -> None: ...
+
+    check(Case)
+    assert capsys.readouterr().out == "Case: 2 checks passed.\n"
+
+
 def test_a_check_runs_every_test_and_raises_what_fails() -> None:
     ran = []
 
@@ -52,7 +62,7 @@ def test_a_check_runs_every_test_and_raises_what_fails() -> None:
         def helper(self) -> None:
             ran.append("helper")
 
-    with pytest.raises(AssertionError, match="no"):
+    with pytest.raises(AssertionError, match=r"^Case\.test_second: no$"):
         check(Case)
     assert ran == ["first", "second"]
 

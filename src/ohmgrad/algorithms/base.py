@@ -19,8 +19,8 @@ from ohmgrad.engine.base_array import Array
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.host import HostModule
 from ohmgrad.engine.site import Site
-from ohmgrad.errors import TileError
-from ohmgrad.parameters.base import Config
+from ohmgrad.errors import ConfigError, TileError
+from ohmgrad.parameters.base import Config, unknown_to
 from ohmgrad.parameters.update import UpdateParameters
 
 
@@ -34,6 +34,15 @@ class RuleParameters(Config, ABC):
     def check(self) -> None:
         """Raise :class:`~ohmgrad.errors.ConfigError` if the parameters do not fit together."""
         return
+
+    def check_build(self) -> None:
+        """Raise :class:`~ohmgrad.errors.ConfigError` if a class adds fields that :meth:`build` cannot know."""
+        if added := unknown_to(type(self), "build"):
+            name, owner = type(self).__name__, next(each for each in type(self).__mro__ if "build" in vars(each))
+            raise ConfigError(
+                f"{name} adds {', '.join(map(repr, added))} but builds the rule of {owner.__name__}."
+                " Define build(self, site), see docs/howto/own-rule."
+            )
 
     @abstractmethod
     def build(self, site: Site) -> Rule:

@@ -34,6 +34,7 @@ from ohmgrad.engine.replay import Events
 from ohmgrad.engine.samples import Samples
 from ohmgrad.engine.site import Site
 from ohmgrad.engine.threads import serial
+from ohmgrad.errors import TileError
 from ohmgrad.parameters.io import IOParameters
 from ohmgrad.parameters.update import UpdateParameters
 
@@ -229,7 +230,10 @@ class Transfer(Rule):
         values = self._read_while_updating(k, array, signed, up, reads, positions, stops, draws)
         if k + 1 == len(self.gammas):
             return None
-        vector, write_rate = self.steps(k, values, reads, positions, signs, rate, samples.rates)
+        written = self.steps(k, values, reads, positions, signs, rate, samples.rates)
+        if not (isinstance(written, tuple) and len(written) == 2):  # vectors alone might come apart as well
+            raise TileError(f"{type(self).__name__}.steps must return (vectors, rate).")
+        vector, write_rate = written
         selected = reads.happening(one_hot(reads.slices, self.slices, draws.implementation))
         vector = reads.happening(vector)
         x, d = (selected, vector) if self.config.transfer_columns else (vector, selected)

@@ -25,7 +25,7 @@ def symmetric_points(tile: AnalogTile, array: int = 0) -> Tensor:
     has it at a bound.
 
     :param array: which array of the rule, 0 the one that gradients reach (A of a transfer rule, whose last is C).
-    :raises TileError: if there is no such array.
+    :raises TileError: if that is no tile, or has no such array.
     """
     return points_of(array_of(tile, array)).float().cpu()
 
@@ -33,8 +33,10 @@ def symmetric_points(tile: AnalogTile, array: int = 0) -> Tensor:
 def array_of(tile: AnalogTile, index: int) -> Array:
     """An array of the rule of a tile.
 
-    :raises TileError: if there is none of that number.
+    :raises TileError: if it is no tile, or there is no array of that number.
     """
+    if not isinstance(tile, AnalogTile):
+        raise TileError(f"A tile is needed, which {type(tile).__name__} is not. Give the tile of a layer: layer.tile.")
     arrays = tile.rule.all_arrays()
     if not arrays:
         raise TileError(f"{tile.label} has no cells that pulses could reach. Give it a pulsed device.")

@@ -120,7 +120,7 @@ class PulsedDevice(Config):
     @property
     def write_noise(self) -> float:
         """Standard deviation of the write noise in weight units; 0 if the device has none."""
-        return float(getattr(self, "write_noise_std", 0.0)) * self.dw_min
+        return 0.0
 
     @property
     def is_noisy(self) -> bool:
@@ -231,6 +231,11 @@ class WriteNoiseDevice(PulsedDevice):
     """Standard deviation of the write noise in units of ``dw_min``; above 0 the cell has a persistent weight."""
     apply_write_noise_on_set: bool = True
     """Whether setting weights draws write noise too."""
+
+    @property
+    def write_noise(self) -> float:
+        """Standard deviation of the write noise in weight units."""
+        return self.write_noise_std * self.dw_min
 
 
 def require(condition: bool, message: str) -> None:

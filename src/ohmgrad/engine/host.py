@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ohmgrad.errors import TileError
+from ohmgrad.errors import TileError, suggestion
 
 Count = int | Tensor
 """A whole number: known to the program, or (int64, without dimensions) only to the device."""
@@ -70,8 +70,15 @@ class HostModule(nn.Module):
         self._host_names: list[str] = []
 
     def known(self, name: str) -> Tensor:
-        """A buffer, faster than as an attribute, which a module searches for in one dictionary after the other."""
-        value = self._buffers[name]
+        """A buffer, faster than as an attribute, which a module searches for in one dictionary after the other.
+
+        :raises TileError: if there is none of that name.
+        """
+        try:
+            value = self._buffers[name]
+        except KeyError:
+            hint = suggestion(name, self._buffers, "It has")
+            raise TileError(f"{type(self).__name__} has no matrix or buffer {name!r}. {hint}") from None
         assert value is not None
         return value
 

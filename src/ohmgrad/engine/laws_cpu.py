@@ -20,6 +20,7 @@ from ohmgrad.engine.implicit_cpu import cell_function, packed
 from ohmgrad.engine.kernel_cache import compile_kernel
 from ohmgrad.engine.pointers_cpu import caller, compiled_at
 from ohmgrad.engine.queue_cpu import new_block
+from ohmgrad.engine.refused import explain
 from ohmgrad.engine.replay import Cells
 
 _WIDENED = {torch.bfloat16: elementary.from_bfloat16, torch.float16: elementary.from_float16}
@@ -65,7 +66,10 @@ def bind(cells: Cells) -> Bound:
             if given.dtype not in _STORED or not (given.stride(1) == 1 or given.shape[1] == 1):
                 raise TypeError(f"A parameter of cells is {given.dtype} with strides {given.stride()}.")
         places = [(value.data_ptr(), value.stride(0)) for value in cells.parameters]
-    drain, load, _ = _compiled(law.function, law.order, len(law.cell), tuple(spans), cells.noisy, source)
+    try:
+        drain, load, _ = _compiled(law.function, law.order, len(law.cell), tuple(spans), cells.noisy, source)
+    except Exception as error:
+        explain(law.function, error)
     return Bound(drain, load, np.array(numbers, np.float32), np.array(places, np.int64).reshape(-1, 2))
 
 

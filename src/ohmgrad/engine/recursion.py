@@ -23,6 +23,7 @@ from ohmgrad.engine.compiler import compile_function
 from ohmgrad.engine.fingerprint import fingerprint, named
 from ohmgrad.engine.implementation import Implementation
 from ohmgrad.engine.kernel_cache import compile_kernel
+from ohmgrad.engine.refused import explain
 from ohmgrad.engine.threads import share
 
 
@@ -92,8 +93,12 @@ def _on_processor(recursion: Recursion, slices: Tensor) -> Tensor:
     (count, lanes), size = first.shape, recursion.matrices[0].shape[0] if recursion.matrices else 0
     written = torch.empty(count, lanes, dtype=torch.float32, device="cpu")
     held = [written, *map(Tensor.contiguous, (slices, *tensors))]
-    kernel, places = _compiled(*recursion.form, tuple([tensor.dtype for tensor in tensors])), map(Tensor.data_ptr, held)
-    share(kernel, lanes, 2.0 * written.numel(), count, lanes, size, *places, *recursion.constants)
+    places = map(Tensor.data_ptr, held)
+    try:
+        kernel = _compiled(*recursion.form, tuple([tensor.dtype for tensor in tensors]))
+        share(kernel, lanes, 2.0 * written.numel(), count, lanes, size, *places, *recursion.constants)
+    except Exception as error:  # at the first call, when it is compiled
+        explain(recursion.function, error)
     return written
 
 

@@ -22,6 +22,7 @@ from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.engine.draws import Draws
 from ohmgrad.engine.implicit import Sampling
 from ohmgrad.errors import ConfigError
+from ohmgrad.parameters.base import unknown_to
 
 Constant = float | tuple[float, ...]
 """A number or a table of numbers."""
@@ -54,6 +55,15 @@ def bind_law(device: PulsedDevice, cell_names: tuple[str, ...]) -> Law:
     kind = type(device).__name__
     if not hasattr(device, "law"):
         raise ConfigError(f"{kind} has no law. Give a device with one, for example SoftBoundsDevice.")
+    if inspect.ismethod(device.law):
+        raise ConfigError(f"{kind}.law is a method. Write @staticmethod above it, and no self: a law is of one cell.")
+    used = ("law", "sample", "limits", "derived", "weight_granularity", "write_noise")
+    added = [name for name in unknown_to(type(device), *used) if isinstance(getattr(device, name), (int, float, list))]
+    if added:
+        raise ConfigError(
+            f"{kind} adds {', '.join(map(repr, added))}, but nothing that it inherits knows of that."
+            " Define law or sample, see docs/howto/own-device."
+        )
     names = list(inspect.signature(device.law).parameters)
     if names[:3] != ["w", "up", "noise"]:
         raise ConfigError(f"{kind}.law must begin with the arguments w, up, noise; it has {', '.join(names)}.")

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from typing import Any, ClassVar
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError
+from pydantic.fields import FieldInfo
 
-from ohmgrad.errors import ConfigError
+from ohmgrad.errors import ConfigError, suggestion
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
 
 
-class Config(BaseModel):
+class _Typed(ModelMetaclass):
+    """Makes classes of parameters, and says which field of a new one has no type."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        try:
+            return super().__new__(cls, name, bases, namespace, **options)
+        except PydanticUserError as error:
+            found = re.search(r"[`'](\w+)", str(error))
+            if error.code not in ("model-field-missing-annotation", "model-field-overridden") or found is None:
+                raise
+            field, value = found[1], namespace[found[1]]
+            inherited = [fields[field].annotation for base in bases if field in (fields := _fields(base))]
+            kind: Any = type(value.default if isinstance(value, FieldInfo) else value)
+            kind = inherited[0] if inherited else kind
+            shown = "Field(...)" if isinstance(value, FieldInfo) else repr(value)
+            typed = f"{field}: {getattr(kind, '__name__', kind)} = {shown}"
+            raise ConfigError(f"{name}.{field} needs a type: {typed}.") from None
+
+
+class Config(BaseModel, metaclass=_Typed):
     """A set of named parameters.
 
     Fields stay assignable; every assignment is validated. An unknown field or a wrong type raises
@@ -75,6 +100,19 @@ class Config(BaseModel):
         return plain
 
 
+def unknown_to(kind: type[Config], *makers: str) -> list[str]:
+    """Fields that a class adds to the one that it inherits all ``makers`` from, which therefore cannot know them."""
+    order = kind.__mro__
+    first = next((k for k, each in enumerate(order) if any(name in vars(each) for name in makers)), len(order))
+    known = {name for each in order[first:] for name in _fields(each)}
+    return [name for name in kind.model_fields if name not in known]
+
+
+def _fields(kind: type) -> dict[str, FieldInfo]:
+    """The fields of a class by name; none if it is no configuration."""
+    return getattr(kind, "model_fields", {})
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Config):
         return value.describe()
@@ -103,8 +141,7 @@ def _explain(owner: type[BaseModel], error: ValidationError) -> str:
         name = ".".join(str(part) for part in problem["loc"])
         value = problem.get("input")
         if problem["type"] in ("extra_forbidden", "no_such_attribute"):
-            close = difflib.get_close_matches(name, owner.model_fields, n=1, cutoff=0.4)
-            hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(owner.model_fields)}."
+            hint = suggestion(name, owner.model_fields, "It has")
             lines.append(f"{owner.__name__} has no field {name!r} (given {value!r}). {hint}")
         else:
             text = problem["msg"].removeprefix("Value error, ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ohmgrad.algorithms.base import DigitalRankUpdateCell
 from ohmgrad.algorithms.buffered import BufferedTransferCompound
 from ohmgrad.algorithms.chopped import ChoppedTransferCompound
+from ohmgrad.algorithms.chopping import ChopperParameters
 from ohmgrad.algorithms.dynamic import DynamicTransferCompound
 from ohmgrad.algorithms.low_rank import LowRankTransferCompound
 from ohmgrad.algorithms.mixed_precision import MixedPrecisionCompound
@@ -23,7 +23,7 @@ from ohmgrad.configs import DigitalRankUpdateRPUConfig, RPUConfig, SingleRPUConf
 from ohmgrad.devices.base import PulsedDevice
 from ohmgrad.devices.ideal import IdealDevice
 from ohmgrad.engine.mvm import unmanaged
-from ohmgrad.errors import ConfigError
+from ohmgrad.errors import ConfigError, suggestion
 from ohmgrad.parameters.base import Config
 from ohmgrad.parameters.enums import VectorUnitCellUpdatePolicy
 from ohmgrad.parameters.io import IOParameters
@@ -87,9 +87,40 @@ def algorithm_of(name: str) -> Algorithm:
     given = str(name).lower()
     if (found := names.get(given)) is not None:
         return found
-    close = difflib.get_close_matches(given, names, n=1, cutoff=0.4)
-    hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."
-    raise ConfigError(f"There is no learning rule {name!r}. {hint}")
+    raise ConfigError(f"There is no learning rule {name!r}. {_ELSEWHERE.get(given) or suggestion(given, names)}")
+
+
+_ELSEWHERE = {
+    "rl": "rl is ttv1 with gamma above 0: build_config('ttv1', device, gamma=0.1).",
+    "rttv3": "rttv3 is ttv3 with gamma above 0: build_config('ttv3', device, gamma=0.1).",
+    "fp": "fp is floating point, without a device: FloatingPointRPUConfig().",
+}
+"""What the other names of ``ohmgrad compare`` are."""
+
+
+def _takes(rule: Algorithm, name: str) -> bool:
+    """Whether a rule has a field; TTv2 is TTv3 without its choppers."""
+    return name in rule.rule.model_fields and not (rule.name == "ttv2" and name in ChopperParameters.model_fields)
+
+
+def _refuse_misplaced(rule: Algorithm, owner: type[Config], fields: dict[str, Any]) -> None:
+    """Say where fields belong that are none of this rule: to the optimizer, or to other rules.
+
+    :param owner: what is given the fields.
+    :raises ConfigError: if there are such fields.
+    """
+    for name, value in fields.items():
+        if name in owner.model_fields and (rule.name != "ttv2" or _takes(rule, name) or not value):
+            continue
+        if name in ("lr", "learning_rate"):
+            raise ConfigError(
+                f"{rule.title} has no field {name!r}. The learning rate belongs to the optimizer:"
+                f" AnalogSGD(model.parameters(), lr={value!r})."
+            )
+        if others := [other.name for other in _ALGORITHMS if other is not rule and _takes(other, name)]:
+            remedy = "use 'ttv3'" if name in owner.model_fields else f"it belongs to {', '.join(others)}"
+            why = ", as it has one array" if rule.name == "sgd" else ""
+            raise ConfigError(f"{rule.title} has no field {name!r} (given {value!r}){why}: {remedy}.")
 
 
 def build_config(
@@ -123,10 +154,12 @@ def build_config(
         raise ConfigError(f"n_devices = {n_devices!r}. Give a whole number from 1.")
     if "unit_cell_devices" in fields:
         raise ConfigError("build_config makes unit_cell_devices from its argument device. Leave them out.")
+    is_single = rule.name == "sgd" and n_devices in (None, 1)
+    _refuse_misplaced(rule, type(_made(device, "device")) if is_single else rule.rule, fields)
     common: dict[str, Any] = {"forward": io, "backward": io.model_copy(deep=True), "update": up}
     seed = {"construction_seed": construction_seed} if construction_seed else {}
     if rule.name == "sgd":
-        if n_devices in (None, 1):
+        if is_single:
             one = _made(device, "device").replaced(**seed, **fields)
             return (
                 UnitCellRPUConfig(device=one, **common)

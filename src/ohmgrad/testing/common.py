@@ -99,9 +99,17 @@ def by_rule(name: str, device: PulsedDevice, **fields: Any) -> RPUConfig:
 
 
 def check(case: type) -> None:
-    """Run every test of a test case without pytest, for instance in a notebook; the first failure is raised."""
-    for name in sorted(name for name in dir(case) if name.startswith("test_")):
-        getattr(case(), name)()
+    """Run every test of a test case without pytest, for instance in a notebook, and print how many passed.
+
+    :raises AssertionError: by the first that fails, with its name.
+    """
+    names = sorted(name for name in dir(case) if name.startswith("test_"))
+    for name in names:
+        try:
+            getattr(case(), name)()
+        except AssertionError as error:
+            raise AssertionError(f"{case.__name__}.{name}: {error}") from error
+    print(f"{case.__name__}: {len(names)} checks passed.")
 
 
 # --- tiles -----------------------------------------------------------------------------------------------------------

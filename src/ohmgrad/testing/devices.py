@@ -71,7 +71,7 @@ class DeviceTestCase(ABC):
             wanted = torch.clamp(w + self.expected_step(w, up, cells), lower, upper)
             torch.testing.assert_close(
                 found - w, wanted - w, rtol=1e-4, atol=1e-4 * device.weight_granularity, check_dtype=False,
-                msg=common.after("up pulses" if up else "down pulses"),
+                msg=common.after(f"{'up' if up else 'down'} pulses, against expected_step"),
             )  # fmt: skip
 
     def test_a_law_takes_all_cells_at_once(self) -> None:
@@ -85,7 +85,8 @@ class DeviceTestCase(ABC):
         for i in range(len(w)):
             one = {name: value[i] for name, value in cells.items()}
             alone = self._law(device, one, w[i], up[i], noise[i])
-            torch.testing.assert_close(together[i], alone, rtol=1e-6, atol=1e-7, check_dtype=False)
+            what = common.after(f"cell {i} among others, against the same cell alone")
+            torch.testing.assert_close(together[i], alone, rtol=1e-6, atol=1e-7, check_dtype=False, msg=what)
 
     def test_pulses_have_the_mean_and_the_spread_of_the_law(self) -> None:
         """Pulse by pulse on a tile, against the law integrated over its noise; within five standard errors."""
@@ -114,7 +115,10 @@ class DeviceTestCase(ABC):
                 ).double()
                 mean, spread = each.mean(1), each.std(1, correction=0)
                 still = spread <= 1e-3 * device.weight_granularity
-                torch.testing.assert_close(after[still], mean[still], rtol=0.0, atol=0.01 * device.weight_granularity)
+                torch.testing.assert_close(
+                    after[still], mean[still], rtol=0.0, atol=0.01 * device.weight_granularity,
+                    msg=common.after(f"pulse {pulse}, {implementation}, against the law"),
+                )  # fmt: skip
                 scores.append(((after - mean) / spread)[~still])
                 fourth.append((((each - mean[:, None]) / spread[:, None]) ** 4).mean(1)[~still])
                 count += int((~still).sum())
@@ -137,11 +141,13 @@ class DeviceTestCase(ABC):
         for up in (True, False):
             found = self._law(mirror, mirrored_columns, -w[:, None], not up, noise).sort(1).values
             wanted = -self._law(device, columns, w[:, None], up, noise).flip(1)  # the noise may change its sign
-            torch.testing.assert_close(found, wanted.sort(1).values, rtol=1e-5, atol=1e-7)
+            what = common.after(f"{'up' if up else 'down'} pulses of the device, against its mirror image")
+            torch.testing.assert_close(found, wanted.sort(1).values, rtol=1e-5, atol=1e-7, msg=what)
         lower, upper = device.limits(cells)
         mirrored_lower, mirrored_upper = mirror.limits(mirrored)
-        torch.testing.assert_close(mirrored_lower, -upper)
-        torch.testing.assert_close(mirrored_upper, -lower)
+        what = common.after("bounds of the mirror image")
+        torch.testing.assert_close(mirrored_lower, -upper, msg=what)
+        torch.testing.assert_close(mirrored_upper, -lower, msg=what)
         twice = mirror.mirrored().describe()
         odd = [name for name, value in device.describe().items() if not _alike(twice[name], value)]
         assert not odd, f"the mirror image of the mirror image differs in {', '.join(odd)}"

@@ -81,12 +81,15 @@ class RuleTestCase(ABC):
                 tile.update(x[n : n + 1].to(place), d[n : n + 1].to(place))
                 torch.testing.assert_close(
                     tile.get_weights(), wanted[n], rtol=1e-4, atol=1e-5, check_dtype=False,
-                    msg=common.after(f"after vector {n}, {implementation}"),
+                    msg=common.after(f"after vector {n}, {implementation}, against expected_weights"),
                 )  # fmt: skip
             if self.batch_is_a_step:
                 continue
             whole.update(x.to(place), d.to(place))
-            torch.testing.assert_close(whole.get_weights(), wanted[-1], rtol=1e-4, atol=1e-5, check_dtype=False)
+            torch.testing.assert_close(
+                whole.get_weights(), wanted[-1], rtol=1e-4, atol=1e-5, check_dtype=False,
+                msg=common.after(f"in one batch, {implementation}, against the last of expected_weights"),
+            )  # fmt: skip
 
     def test_it_learns(self) -> None:
         """A linear layer of cells with variation and noise goes more than half of the way to its target."""
@@ -135,7 +138,8 @@ class RuleTestCase(ABC):
         weights = torch.linspace(-0.5, 0.5, self.size[0] * self.size[1]).reshape(self.size)
         for tile in (used, fresh):
             tile.set_weights(weights)
-            torch.testing.assert_close(tile.get_weights(), weights, rtol=0.0, atol=1e-6)
+            shown, what = tile.get_weights(), common.after("what is shown, against what was set")
+            torch.testing.assert_close(shown, weights, rtol=0.0, atol=1e-6, msg=what)
         common.assert_same_bits(used.algorithm_state(), fresh.algorithm_state(), "state after set_weights")
         common.assert_same_bits(used.get_hidden_parameters(), fresh.get_hidden_parameters(), "after set_weights")
 
@@ -223,7 +227,8 @@ class RuleTestCase(ABC):
         assert torch.equal(tile.get_weights(), shown), what
         wanted = self.expected_visible(tile.get_hidden_parameters(), tile.algorithm_state())
         if wanted is not None:
-            torch.testing.assert_close(shown, wanted, rtol=1e-5, atol=1e-6, check_dtype=False, msg=common.after(what))
+            against = common.after(f"{what}, against expected_visible")
+            torch.testing.assert_close(shown, wanted, rtol=1e-5, atol=1e-6, check_dtype=False, msg=against)
 
 
 def _shrunk(tile: AnalogTile) -> dict[str, Tensor]:
