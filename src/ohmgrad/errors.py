@@ -26,8 +26,14 @@ class CheckpointError(OhmgradError, ValueError):
     """A file cannot be written or read as a checkpoint, or what it holds does not fit the objects it is loaded into."""
 
 
+def near(name: str, names: Iterable[str]) -> str:
+    """The question whether a name that does not exist was meant to be another, in any case; empty if none is near."""
+    by_lower = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.65)
+    return f"Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
 def suggestion(name: str, names: Iterable[str], there_are: str = "There are") -> str:
     """What to say of a name that does not exist: the one that must have been meant, if any is near, else all."""
     known = list(names)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.65)
-    return f"Did you mean {close[0]!r}?" if close else f"{there_are}: {', '.join(known)}."
+    return near(name, known) or f"{there_are}: {', '.join(known)}."

@@ -76,9 +76,9 @@ def test_a_device_of_the_current_folder_is_shown(
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (["SoftBoundDevice"], "Did you mean SoftBoundsDevice?"),
-        (["rerames2"], "Did you mean ReRamES"),
-        (["TTv2EcRamPrest"], "Did you mean TTv2EcRamPreset?"),
+        (["SoftBoundDevice"], "Did you mean 'SoftBoundsDevice'?"),
+        (["rerames2"], "Did you mean 'ReRamES"),
+        (["TTv2EcRamPrest"], "Did you mean 'TTv2EcRamPreset'?"),
         (["???"], "`ohmgrad devices` lists all"),
         (["nowhere:Device"], "'nowhere' cannot be imported"),
         (["math:pi"], "It has no device."),

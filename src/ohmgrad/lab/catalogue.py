@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from ohmgrad import configs
 from ohmgrad.algorithms.base import DigitalRankUpdateCell
 from ohmgrad.devices.base import PulsedDevice
-from ohmgrad.errors import ConfigError
+from ohmgrad.errors import ConfigError, near
 from ohmgrad.presets import ALGORITHMS, CONFIGS, DEVICES, device_class
 
 
@@ -81,8 +80,7 @@ def find(name: str) -> Entry:
         make, argument = makers[by_lower[name.lower()]]
         entry: Entry = make(argument)
         return entry
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    hint = f"Did you mean {by_lower[close[0]]}?" if close else "Give one of your own as module:Class."
+    hint = near(name, makers) or "Give one of your own as module:Class."
     raise ConfigError(f"There is no device {name!r}. {hint} `ohmgrad devices` lists all.")
 
 

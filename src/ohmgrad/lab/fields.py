@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from ohmgrad.configs import IdealDevice
-from ohmgrad.errors import ConfigError
+from ohmgrad.errors import ConfigError, suggestion
 from ohmgrad.lab.recipes import Knobs, Recipe
 
 MADE = "unit_cell_devices"
@@ -52,9 +51,7 @@ def field_type(recipe: Recipe, device: Any, name: str) -> Any:
     names = list(
         dict.fromkeys([*recipe.knobs, *(field for field, kind in types.items() if kind in (int, float, bool))])
     )
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(names)}."
-    raise ConfigError(f"{recipe.title} on this device has nothing called {name!r} to vary. {hint}")
+    raise ConfigError(f"{recipe.title} on this device has nothing called {name!r} to vary. {suggestion(name, names)}")
 
 
 def _owners(device: Any) -> list[Any]:

@@ -100,7 +100,7 @@ def test_it_goes_on_where_it_was_stopped(doubling: Path, capsys: pytest.CaptureF
 
 def test_a_wrong_name_gets_one_line(doubling: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "dubling"]) == 2
-    assert capsys.readouterr().err.startswith("ohmgrad: There is no study 'dubling'. Did you mean doubling?")
+    assert capsys.readouterr().err.startswith("ohmgrad: There is no study 'dubling'. Did you mean 'doubling'?")
 
 
 def test_a_verdict_is_no_better_than_its_claims() -> None:

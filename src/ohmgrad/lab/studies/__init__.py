@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
-from ohmgrad.errors import ConfigError
+from ohmgrad.errors import ConfigError, suggestion
 from ohmgrad.lab.studies.correlation import Detection
 from ohmgrad.lab.studies.digits_cells import CycleNoise, Responses
 from ohmgrad.lab.studies.digits_reference import References
@@ -49,6 +47,4 @@ def find_study(name: str) -> Study:
     """
     if name in STUDIES:
         return STUDIES[name]
-    close = difflib.get_close_matches(name, STUDIES, n=1, cutoff=0.4)
-    hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(STUDIES)}."
-    raise ConfigError(f"There is no study {name!r}. {hint} `ohmgrad reproduce` lists all.")
+    raise ConfigError(f"There is no study {name!r}. {suggestion(name, STUDIES)} `ohmgrad reproduce` lists all.")
