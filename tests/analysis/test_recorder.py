@@ -181,6 +181,8 @@ def test_mistakes_are_named() -> None:
         Recorder(model, optimizer, every=0)
     with pytest.raises(ConfigError, match="no analog layer"):
         Recorder(nn.Linear(2, 2), optimizer)
+    with pytest.raises(ConfigError, match=r"optimizer = None\. Give the optimizer that steps the model"):
+        Recorder(model, None)  # type: ignore[arg-type]
     recorder = Recorder(model, optimizer)
     with pytest.raises(ConfigError, match=r"no layer '1'\. There are: 0, 2"):
         recorder.column("1", "fill")

@@ -55,7 +55,8 @@ class Recorder:
     and ``flush`` of its ``SummaryWriter``. It is closed by :meth:`close`, or used in a ``with`` block.
 
     :param model: with analog layers; :param optimizer: any of torch that steps them.
-    :raises ConfigError: if the model has no analog layer, ``every`` is below 1, or TensorBoard is missing.
+    :raises ConfigError: if the model has no analog layer, ``every`` is below 1, the optimizer is none of torch, or
+        TensorBoard is missing.
     """
 
     def __init__(
@@ -67,6 +68,10 @@ class Recorder:
     ) -> None:
         if every < 1:
             raise ConfigError(f"Recorder: every = {every}. Give a number of steps, at least 1.")
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise ConfigError(
+                f"Recorder: optimizer = {optimizer!r}. Give the optimizer that steps the model, such as AnalogSGD."
+            )
         self._layers = {name or "model": Inside(layer.tiles) for name, layer in named_analog_layers(model)}
         if not self._layers:
             raise ConfigError("Recorder: the model has no analog layer. Give one that has, or convert it.")

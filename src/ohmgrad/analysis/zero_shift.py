@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -71,8 +72,10 @@ def zero_shift(tile: AnalogTile, pulses: int = 2000, array: int = 0) -> ZeroShif
     :raises TileError: if the cells have no reference, or a number is out of range; nothing is changed then.
     """
     cells = array_of(tile, array)
-    if pulses < 2:
-        raise TileError(f"{tile.label}: zero_shift with {pulses} pulses. Give at least 2: one up and one down.")
+    if not isinstance(pulses, Integral) or pulses < 2:
+        raise TileError(
+            f"{tile.label}: zero_shift with {pulses!r} pulses. Give a whole number, at least 2: one up and one down."
+        )
     refer, draws = _reference_of(tile, cells), tile._draws()
     before, exact = tile.get_weights(), points_of(cells).float().cpu()
     estimate = shifted(cells, pulses, draws)
