@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -200,6 +201,10 @@ def test_the_report_is_that_of_lmfit() -> None:
         ({"scale": 1.0, "g_min": 0.0}, "Give one or the other"),
         ({"scale": 0.0}, "scale = 0.0"),
         ({"offset": 1.0}, "without a scale"),
+        ({"scale": 1.0, "offset": math.nan}, "offset = nan. Give a finite conductance"),
+        ({"scale": math.inf}, "scale = inf. Give a finite conductance"),
+        ({"g_max": math.inf}, "g_max = inf. Give a finite conductance"),
+        ({"g_min": -math.inf}, "g_min = -inf. Give a finite conductance"),
         ({"g_min": 2.0, "g_max": 1.0}, "Give g_max above g_min"),
         ({"device": configs.IdealDevice}, "IdealDevice is no device with a law"),
     ],

@@ -117,10 +117,13 @@ def _read_noise(fits: Sequence[CellFit]) -> float:
 def _normalisation(
     measured: Measurements, g_min: float | None, g_max: float | None, scale: float | None, offset: float
 ) -> Normalisation:
+    for name, value in (("g_min", g_min), ("g_max", g_max), ("scale", scale), ("offset", offset)):
+        if value is not None and not math.isfinite(value):
+            raise ConfigError(f"fit_measurements: {name} = {value}. Give a finite conductance.")
     if scale is not None:
         if g_min is not None or g_max is not None:
             raise ConfigError("fit_measurements: scale and g_min or g_max. Give one or the other.")
-        if not 0.0 < scale < math.inf:
+        if scale <= 0.0:
             raise ConfigError(f"fit_measurements: scale = {scale}. Give the conductance of a weight of 1, above 0.")
         return Normalisation(offset, scale, measured.unit)
     if offset != 0.0:
