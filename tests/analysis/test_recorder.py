@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
 import sys
@@ -99,6 +100,23 @@ def test_pulses_are_counted_in_all_and_per_step() -> None:
     total = recorder.column("0", "pulses_0")
     assert total[-1] == int(model[0].tile.pulse_counts()[0].total.sum())
     assert recorder.column("0", "pulses_per_step_0") == [total[0] / 3, (total[1] - total[0]) / 3]
+
+
+def test_pulses_that_were_loaded_are_none_of_the_steps() -> None:
+    model, optimizer = made(rule("ttv2"))
+    train(model, optimizer, 20)
+    saved = copy.deepcopy(model.state_dict())
+    plain = Recorder(model, optimizer, every=3)
+    train(model, optimizer, 3)
+    resumed, other = made(rule("ttv2"))
+    recorder = Recorder(resumed, other, every=3)
+    resumed.load_state_dict(saved)
+    train(resumed, other, 3)
+    for name in ("pulses_0", "pulses_per_step_0", "pulses_per_step_1"):
+        assert recorder.column("0", name) == plain.column("0", name)
+    resumed.load_state_dict(made(rule("ttv2"))[0].state_dict())  # an earlier state
+    train(resumed, other, 3)
+    assert recorder.rows[-1]["pulses_per_step_0"] > 0.0
 
 
 def test_cells_at_a_bound_are_saturated() -> None:
