@@ -25,6 +25,7 @@ from ohmgrad.configs import (
     VectorUnitCell,
 )
 from ohmgrad.errors import ConfigError
+from ohmgrad.files import load_checkpoint, save_checkpoint
 from ohmgrad.nn import AnalogLinear
 from ohmgrad.optim import AnalogSGD
 
@@ -162,6 +163,40 @@ def test_a_file_is_whole_after_every_row(tmp_path: Path) -> None:
     assert float(rows[-1]["pulses_0"]) == recorder.rows[-1]["pulses_0"]
     train(model, optimizer, 4)
     assert len(recorder.rows) == 4
+
+
+def test_a_run_that_is_resumed_goes_on_in_its_file(tmp_path: Path) -> None:
+    file, checkpoint = tmp_path / "run.csv", tmp_path / "run.pt"
+    model, optimizer = made(rule("ttv2"))
+    with Recorder(model, optimizer, every=2, to=file) as recorder:
+        train(model, optimizer, 3)
+        save_checkpoint(checkpoint, model=model, recorder=recorder)
+        train(model, optimizer, 1)
+    before = file.read_bytes()
+    file.write_bytes(before + b"6,0,0.1")  # the crash
+    model, optimizer = made(rule("ttv2"))
+    with Recorder(model, optimizer, every=2, to=file) as recorder:
+        load_checkpoint(checkpoint, model=model, recorder=recorder)
+        train(model, optimizer, 3)
+    assert file.read_bytes().startswith(before)
+    with file.open(encoding="utf-8") as rows:
+        steps = [int(row["step"]) for row in csv.DictReader(rows)]
+    assert steps == [2, 2, 4, 4, 6, 4, 4, 6, 6]
+
+
+def test_a_file_with_other_columns_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "run.csv"
+    file.write_text("step,loss\n1,0.5\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"run\.csv' exists, and its columns are not those.* Give another name"):
+        Recorder(*made(rule("ttv2")), to=file)
+    assert file.read_text(encoding="utf-8") == "step,loss\n1,0.5\n"
+
+
+@pytest.mark.parametrize("state", [{}, {"steps": -1}, {"steps": "many"}])
+def test_a_state_of_something_else_is_refused(state: dict[str, Any]) -> None:
+    recorder = Recorder(*made(rule("sgd")))
+    with pytest.raises(ConfigError, match=r"Give one that Recorder\.state_dict\(\) gave"):
+        recorder.load_state_dict(state)
 
 
 class Board:
