@@ -61,7 +61,7 @@ _OF_COUNTERS = (torch.int32, torch.int64)
 
 
 def _counts(counter: Tensor) -> Tensor:
-    """What a counter says, on the processor; what those of cells do together. Without memory, nothing has been counted."""
+    """What a counter says, on the processor; those of cells together. Without memory, nothing has been counted."""
     value = counter if counter.ndim < 2 else counter.sum(dtype=torch.int64)
     return torch.zeros_like(value, device="cpu") if value.is_meta else value.detach().cpu().clone()
 
