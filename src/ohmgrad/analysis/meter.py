@@ -37,10 +37,10 @@ class Traffic:
 class Meter:
     """Counts what the arrays of a model are sent and read, from now on.
 
-    It is no state and changes nothing; a copy of the model is not metered, and what a state brings along that is loaded
-    is not counted. Trains are counted with the slots that they have, where there is no train (exact updates, mean
-    field) none. Refreshes of one-sided cells are left out, and what a CUDA graph repeats. On a GPU nothing waits for the
-    counts until they are asked for.
+    It is no state and changes nothing; a copy of the model is not metered, and what a state that is loaded brings
+    along is not counted. Trains are counted with the slots that they have, where there is no train (exact updates,
+    mean field) none. Refreshes of one-sided cells are left out, and what a CUDA graph repeats. On a GPU nothing waits
+    for the counts until they are asked for.
 
     :param model: with analog layers; or a tile. A second meter takes the place of the first.
     """
