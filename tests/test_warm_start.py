@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -109,3 +112,41 @@ def test_a_model_without_a_warm_start_is_refused(model: nn.Module, found: str) -
 def test_a_loss_that_is_not_finite_is_refused() -> None:
     with pytest.raises(OptimizerError, match=r"loss = nan\. Give a finite number"):
         WarmStart(layer(2)).step(torch.tensor(torch.nan))
+
+
+@pytest.mark.parametrize("loss", ["a", torch.ones(2), None])
+def test_a_loss_is_one_number(loss: Any) -> None:
+    with pytest.raises(OptimizerError, match=r"WarmStart\.step: loss = .*Give the mean loss"):
+        WarmStart(layer(2)).step(loss)
+
+
+@pytest.mark.parametrize("state", [{}, {"losses": 1.0}, {"losses": ["a"]}])
+def test_a_state_of_something_else_is_refused(state: dict[str, Any]) -> None:
+    start = WarmStart(layer(2))
+    start.step(1.0)
+    with pytest.raises(OptimizerError, match=r"Give a state that WarmStart\.state_dict\(\) gave"):
+        start.load_state_dict(state)
+    assert start.state_dict() == {"losses": [1.0]}
+
+
+def learn(model: AnalogLinear, updates: int) -> None:
+    model.tile.set_learning_rate(0.01)
+    for _ in range(updates):
+        model.tile.update(torch.ones(1, 2), torch.ones(1, 2))
+
+
+def test_a_warm_start_that_nobody_drives_warns_once() -> None:
+    model = layer(3)
+    learn(model, 999)
+    with pytest.warns(UserWarning, match=r"learned from 1000 batches, and no WarmStart ends its phases"):
+        learn(model, 1)
+    learn(model, 1001)  # without a further one
+    learn(layer(2), 1001)  # a chain of two has nothing to wait for
+
+
+def test_a_warm_start_that_is_driven_may_take_its_time_but_its_copy_has_no_driver() -> None:
+    model = layer(3)
+    WarmStart(model)
+    learn(model, 1000)
+    with pytest.warns(UserWarning, match="no WarmStart ends its phases"):
+        learn(copy.deepcopy(model), 1000)

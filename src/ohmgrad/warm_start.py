@@ -26,6 +26,9 @@ class WarmStart:
 
     The phase itself is state of the tiles, and saved with the model; the losses are state of this object.
 
+    It moves the tiles of the model that it was given, not those of a copy: make another one for
+    ``copy.deepcopy(model)``, and load its state.
+
     :param model: with tiles of :class:`~ohmgrad.configs.MultiTileTransferCompound` whose ``warm_start`` is set.
     :raises OptimizerError: if it has none.
     """
@@ -39,6 +42,8 @@ class WarmStart:
                 f"WarmStart: the model has {found} with a warm start. Configure its layers with"
                 " MultiTileTransferCompound(..., warm_start=True)."
             )
+        for rule in self._rules:
+            rule.is_driven = True
         self._losses: list[float] = []
 
     @property
@@ -56,9 +61,9 @@ class WarmStart:
         """After an evaluation: go on to the next phase, if the loss is on a plateau.
 
         :param loss: a number, or a tensor that holds one.
-        :raises OptimizerError: if it is not finite.
+        :raises OptimizerError: if it is no number, or not finite.
         """
-        value = float(loss)
+        value = _number(loss, "WarmStart.step: loss", "Give the mean loss of the evaluation, a number.")
         if not math.isfinite(value):
             raise OptimizerError(f"WarmStart.step: loss = {value}. Give a finite number; lower the learning rate.")
         if self.finished:
@@ -79,5 +84,18 @@ class WarmStart:
         return {"losses": list(self._losses)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with losses that :meth:`state_dict` gave; load the model, too."""
-        self._losses = [float(loss) for loss in state_dict["losses"]]
+        """Go on with losses that :meth:`state_dict` gave; load the model, too.
+
+        :raises OptimizerError: if it is no such state.
+        """
+        losses, remedy = state_dict.get("losses"), "Give a state that WarmStart.state_dict() gave."
+        if not isinstance(losses, list):
+            raise OptimizerError(f"WarmStart: a state with losses = {losses!r}. {remedy}")
+        self._losses = [_number(loss, "WarmStart: a state with a loss", remedy) for loss in losses]
+
+
+def _number(given: Any, what: str, remedy: str) -> float:
+    try:
+        return float(given)
+    except (TypeError, ValueError, RuntimeError):  # the last from a tensor of several numbers
+        raise OptimizerError(f"{what} = {given!r}. {remedy}") from None

@@ -148,6 +148,25 @@ def test_many_updates_are_added_up() -> None:
     assert meter.traffic(tile).slots[0] * meter.traffic(tile).vectors == 600
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_what_is_loaded_was_not_sent(name: str) -> None:
+    plain, meter = trained(name)
+    long_ago, fresh = copy.deepcopy(plain.state_dict()), AnalogTile(3, 4, plain.rpu_config).state_dict()
+    for before, state in (("little", long_ago), ("much", fresh)):
+        torch.manual_seed(1)
+        tile = AnalogTile(3, 4, plain.rpu_config)
+        if before == "much":
+            tile.update(torch.rand(100, 4) + 0.1, torch.rand(100, 3) + 0.1)
+        resumed = Meter(tile)
+        for _ in range(2):
+            tile.load_state_dict(state)
+            tile.update(torch.rand(8, 4) + 0.1, torch.rand(8, 3) + 0.1)
+        traffic = resumed.traffic(tile)
+        assert traffic.vectors == 16
+        assert traffic.reads == meter.traffic(plain).reads
+        assert traffic.batch == meter.traffic(plain).batch
+
+
 def test_copies_are_not_metered() -> None:
     tile, _ = trained("ttv2")
     stream = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -200,6 +201,10 @@ def test_the_report_is_that_of_lmfit() -> None:
         ({"scale": 1.0, "g_min": 0.0}, "Give one or the other"),
         ({"scale": 0.0}, "scale = 0.0"),
         ({"offset": 1.0}, "without a scale"),
+        ({"scale": 1.0, "offset": math.nan}, "offset = nan. Give a finite conductance"),
+        ({"scale": math.inf}, "scale = inf. Give a finite conductance"),
+        ({"g_max": math.inf}, "g_max = inf. Give a finite conductance"),
+        ({"g_min": -math.inf}, "g_min = -inf. Give a finite conductance"),
         ({"g_min": 2.0, "g_max": 1.0}, "Give g_max above g_min"),
         ({"device": configs.IdealDevice}, "IdealDevice is no device with a law"),
     ],
@@ -207,6 +212,40 @@ def test_the_report_is_that_of_lmfit() -> None:
 def test_what_cannot_be_fitted_says_why(arguments: dict[str, Any], error: str) -> None:
     with pytest.raises(ConfigError, match=error):
         fit_measurements(measured(SOFT, train=20, rounds=1), **arguments)
+
+
+def staircase(step: float, curve: float = 0.0, seed: int = 0) -> Measurements:
+    """50 pulses up and 50 down far from any bound, with noise of 10 %; the steps fade by ``curve`` for each weight."""
+    torch.manual_seed(seed)
+    weights, directions = [0.0], [0] + [1] * 50 + [-1] * 50
+    for direction in directions[1:]:
+        noisy = 1.0 + 0.1 * float(torch.randn(()))
+        weights.append(weights[-1] + direction * step * (1.0 - curve * direction * weights[-1]) * noisy)
+    return Measurements.of(weights, directions)
+
+
+@pytest.mark.parametrize(("device", "bound"), [(SoftBoundsDevice, "w_max"), (LinearResponseDevice, "tau")])
+def test_a_straight_staircase_does_not_determine_bounds(device: type[PulsedDevice], bound: str) -> None:
+    with pytest.raises(ConfigError, match=rf"cell 0 do not determine {bound} = \S+ ± \S+ .*lead to both bounds"):
+        fit_measurements(staircase(0.01, seed=4), device, scale=1.0)
+
+
+def test_a_curve_determines_bounds_that_it_does_not_reach() -> None:
+    fit = fit_measurements(staircase(0.04, curve=0.3), LinearResponseDevice, scale=1.0)
+    assert fit.values["tau"] > 2.0 * float(fit.cells["0"].weights.max())
+    assert abs(fit.values["tau"] - 1.0 / 0.3) < 5.0 * fit.errors["tau"] < fit.values["tau"]
+
+
+def test_many_exponentials_make_a_line() -> None:
+    with pytest.raises(ConfigError, match=r"do not determine .*A_up = .* ± .*, gamma_down = .* ± "):
+        fit_measurements(staircase(0.01, curve=0.3), ExpStepDevice, scale=1.0)
+
+
+def test_a_step_that_runs_against_its_limit_is_not_found() -> None:
+    up, down = [1.0] * 40, [-1.0] * 40
+    weights = torch.cat([torch.zeros(1), torch.linspace(0.02, 0.8, 40), torch.full((40,), 0.8)])
+    with pytest.raises(ConfigError, match=r"do not determine up_down = 0\.99, its limit"):
+        fit_measurements(Measurements.of(weights, [0.0, *up, *down]), ConstantStepDevice, scale=1.0)
 
 
 def test_pulses_in_one_direction_do_not_determine_the_other() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,6 +54,10 @@ def test_columns_may_be_said_in_several_ways(tmp_path: Path, text: str) -> None:
         ("g,direction\n1,1\n", "line 1: no column conductance among g, direction"),
         ("conductance,way\n1,1\n", "line 1: no column direction or voltage"),
         ("conductance,voltage,direction\n1,1,1\n", "line 1: 2 columns direction or voltage"),
+        ("# a comment\n\nconductance,way\n1,1\n", "line 3: no column direction or voltage"),
+        ("conductance,direction,Direction\n1,1,1\n", "line 1: 2 columns direction or voltage"),
+        ("conductance,direction,cell,cell\n1,1,1,1\n", "line 1: 2 columns cell among"),
+        ("conductance,direction,pulse,pulse\n1,1,1,1\n", "line 1: 2 columns pulse among"),
         ("conductance,direction\n1,0\n2,1\nx,1\n", "line 4: conductance 'x'. Give a finite number"),
         ("conductance,direction\n1,0\nnan,1\n", "line 3: conductance 'nan'"),
         ("conductance,direction\n1,0\n2,left\n", "line 3: direction 'left'. Give up, down, 1 or -1"),
@@ -70,12 +76,39 @@ def test_a_wrong_file_names_the_line_and_the_remedy(tmp_path: Path, text: str, e
 
 
 def test_arrays_must_fit_together() -> None:
-    with pytest.raises(ConfigError, match="3 conductances, but 2 directions"):
+    with pytest.raises(ConfigError, match=r"directions \[2\] for conductances \[3\]\. Give one for each pulse"):
         Measurements.of([1.0, 2.0, 3.0], [1.0, 1.0])
+    with pytest.raises(ConfigError, match=r"directions \[5, 3\] for conductances \[5, 2\]"):
+        Measurements.of(torch.rand(5, 2), torch.ones(5, 3))
     with pytest.raises(ConfigError, match="not finite"):
         Measurements.of([1.0, float("nan")], [1.0, 1.0])
     with pytest.raises(ConfigError, match="a pulse has no direction"):
         Measurements.of([1.0, 2.0, 3.0, 4.0, 5.0], [0.0, 1.0, 0.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("conductance", "direction", "error"),
+    [
+        ([], [], r"conductance of shape \[0\]"),
+        (1.0, 1.0, r"conductance of shape \[\]"),
+        (torch.rand(5, 2, 2), torch.ones(5), r"conductance of shape \[5, 2, 2\]"),
+        (["a", "b"], [1, 1], r"conductance = \['a', 'b'\]"),
+        ([1.0, [2.0, 3.0]], [1, 1], r"conductance = \[1.0, \[2.0, 3.0\]\]"),
+        ([1.0, 2.0], ["up", "down"], r"direction = \['up', 'down'\]"),
+        ([1.0, 2.0], 1.0, r"direction of shape \[\]"),
+    ],
+)
+def test_arrays_are_numbers_of_one_cell_or_several(conductance: Any, direction: Any, error: str) -> None:
+    with pytest.raises(ConfigError, match=rf"Measurements: {error}.*Give numbers, \[n\] or \[n, cells\]"):
+        Measurements.of(conductance, direction)
+
+
+@pytest.mark.parametrize("read", [Measurements.read, fit_measurements])
+def test_a_file_that_cannot_be_read_says_why(read: Callable[[Path], object], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nope\.csv cannot be read: No such file or directory\. Give a CSV file"):
+        read(tmp_path / "nope.csv")
+    with pytest.raises(ConfigError, match=r"cannot be read: Is a directory\. Give a CSV file"):
+        read(tmp_path)
 
 
 def test_a_picture_shows_data_fit_and_residuals(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
 import sys
@@ -24,6 +25,7 @@ from ohmgrad.configs import (
     VectorUnitCell,
 )
 from ohmgrad.errors import ConfigError
+from ohmgrad.files import load_checkpoint, save_checkpoint
 from ohmgrad.nn import AnalogLinear
 from ohmgrad.optim import AnalogSGD
 
@@ -101,6 +103,23 @@ def test_pulses_are_counted_in_all_and_per_step() -> None:
     assert recorder.column("0", "pulses_per_step_0") == [total[0] / 3, (total[1] - total[0]) / 3]
 
 
+def test_pulses_that_were_loaded_are_none_of_the_steps() -> None:
+    model, optimizer = made(rule("ttv2"))
+    train(model, optimizer, 20)
+    saved = copy.deepcopy(model.state_dict())
+    plain = Recorder(model, optimizer, every=3)
+    train(model, optimizer, 3)
+    resumed, other = made(rule("ttv2"))
+    recorder = Recorder(resumed, other, every=3)
+    resumed.load_state_dict(saved)
+    train(resumed, other, 3)
+    for name in ("pulses_0", "pulses_per_step_0", "pulses_per_step_1"):
+        assert recorder.column("0", name) == plain.column("0", name)
+    resumed.load_state_dict(made(rule("ttv2"))[0].state_dict())  # an earlier state
+    train(resumed, other, 3)
+    assert recorder.rows[-1]["pulses_per_step_0"] > 0.0
+
+
 def test_cells_at_a_bound_are_saturated() -> None:
     model, optimizer = made(SingleRPUConfig(device=steady(ConstantStepDevice, w_max=0.6, w_min=-0.6)))
     model[0].tile.set_weights(torch.tensor([[0.6, -0.6, 0.5, 0.0]] * 3))
@@ -146,6 +165,40 @@ def test_a_file_is_whole_after_every_row(tmp_path: Path) -> None:
     assert len(recorder.rows) == 4
 
 
+def test_a_run_that_is_resumed_goes_on_in_its_file(tmp_path: Path) -> None:
+    file, checkpoint = tmp_path / "run.csv", tmp_path / "run.pt"
+    model, optimizer = made(rule("ttv2"))
+    with Recorder(model, optimizer, every=2, to=file) as recorder:
+        train(model, optimizer, 3)
+        save_checkpoint(checkpoint, model=model, recorder=recorder)
+        train(model, optimizer, 1)
+    before = file.read_bytes()
+    file.write_bytes(before + b"6,0,0.1")  # the crash
+    model, optimizer = made(rule("ttv2"))
+    with Recorder(model, optimizer, every=2, to=file) as recorder:
+        load_checkpoint(checkpoint, model=model, recorder=recorder)
+        train(model, optimizer, 3)
+    assert file.read_bytes().startswith(before)
+    with file.open(encoding="utf-8") as rows:
+        steps = [int(row["step"]) for row in csv.DictReader(rows)]
+    assert steps == [2, 2, 4, 4, 6, 4, 4, 6, 6]
+
+
+def test_a_file_with_other_columns_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "run.csv"
+    file.write_text("step,loss\n1,0.5\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"run\.csv' exists, and its columns are not those.* Give another name"):
+        Recorder(*made(rule("ttv2")), to=file)
+    assert file.read_text(encoding="utf-8") == "step,loss\n1,0.5\n"
+
+
+@pytest.mark.parametrize("state", [{}, {"steps": -1}, {"steps": "many"}])
+def test_a_state_of_something_else_is_refused(state: dict[str, Any]) -> None:
+    recorder = Recorder(*made(rule("sgd")))
+    with pytest.raises(ConfigError, match=r"Give one that Recorder\.state_dict\(\) gave"):
+        recorder.load_state_dict(state)
+
+
 class Board:
     """Stands for the SummaryWriter of TensorBoard."""
 
@@ -181,6 +234,8 @@ def test_mistakes_are_named() -> None:
         Recorder(model, optimizer, every=0)
     with pytest.raises(ConfigError, match="no analog layer"):
         Recorder(nn.Linear(2, 2), optimizer)
+    with pytest.raises(ConfigError, match=r"optimizer = None\. Give the optimizer that steps the model"):
+        Recorder(model, None)  # type: ignore[arg-type]
     recorder = Recorder(model, optimizer)
     with pytest.raises(ConfigError, match=r"no layer '1'\. There are: 0, 2"):
         recorder.column("1", "fill")

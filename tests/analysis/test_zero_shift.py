@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,9 @@ def test_cells_without_a_reference_are_refused(device: Any, why: str) -> None:
     assert tile.pulse_counts()[0].total.sum() == 0
 
 
-def test_one_pulse_is_too_few() -> None:
-    with pytest.raises(TileError, match=r"zero_shift with 1 pulses\. Give at least 2"):
-        zero_shift(AnalogTile(2, 2, config_of(REFERENCED["reference"])), pulses=1)
+@pytest.mark.parametrize("pulses", [1, 3.5, "many", None])
+def test_a_calibration_takes_a_whole_number_of_pulses_up_and_down(pulses: Any) -> None:
+    tile = AnalogTile(2, 2, config_of(REFERENCED["reference"]))
+    with pytest.raises(TileError, match=re.escape(f"zero_shift with {pulses!r} pulses. Give a whole number")):
+        zero_shift(tile, pulses=pulses)
+    assert tile.pulse_counts()[0].total.sum() == 0

@@ -49,6 +49,17 @@ def test_paths_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFix
     assert f"numbers: {out / 'chip.json'}\n" in capsys.readouterr().out
 
 
+def test_files_that_differ_in_the_last_part_of_their_names_do_not_meet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cell.v1.csv", "cell.v2.csv"):
+        (tmp_path / name).write_text(curve_of(20), encoding="utf-8")
+        assert main(["fit", str(tmp_path / name), "--out", str(tmp_path / "out")]) == 0
+    written = [f"cell.{version}.{kind}" for version in ("v1", "v2") for kind in ("json", "png")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == written
+    capsys.readouterr()
+
+
 def test_fields_and_device_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "chip.csv"
     file.write_text(curve_of(20), encoding="utf-8")

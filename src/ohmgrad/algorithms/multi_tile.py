@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,10 @@ from ohmgrad.parameters.update import UpdateParameters
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+_PATIENCE = 1000
+"""Updates of a warm start that nobody drives before there is a warning."""
 
 
 class MultiTileTransferCompound(TransferCompound):
@@ -64,7 +69,8 @@ class MultiTileTransferCompound(TransferCompound):
     """How much greater each rate is than the one before, unless ``transfer_lr_vec`` is given."""
     scale_transfer_lr: bool = False
     warm_start: bool = False
-    """Fill the arrays one after the other first; needs :class:`ohmgrad.optim.WarmStart` in the training loop."""
+    """Fill the arrays one after the other first; needs :class:`ohmgrad.optim.WarmStart` in the training loop, without
+    which only the coarsest is ever filled (there is a warning then)."""
 
     @classmethod
     def of(cls, device: Device, count: int, **fields: Any) -> Self:
@@ -83,7 +89,7 @@ class MultiTileTransfer(Transfer):
     """The recursion of :class:`MultiTileTransferCompound`.
 
     Buffer ``phase``, if there is a warm start: which phase it is in. It is in host memory, since it decides which
-    arrays are touched.
+    arrays are touched. ``is_driven``: whether somebody ends the phases; no state.
     """
 
     config: MultiTileTransferCompound
@@ -94,6 +100,7 @@ class MultiTileTransfer(Transfer):
             self.transfer_lrs = [config.transfer_lr * config.transfer_lr_growth**k for k in range(len(self.arrays))]
         if config.warm_start:
             self.register_counter("phase", by_host=True)
+        self.is_driven, self._undriven = False, 0
 
     # --- the warm start ----------------------------------------------------------------------------------------------
 
@@ -106,6 +113,21 @@ class MultiTileTransfer(Transfer):
     def is_warming_up(self) -> bool:
         """Whether the fast array is still written to one of the slow ones at a time."""
         return self.config.warm_start and int(self.known("phase")) < self.last_phase
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.is_driven = False  # the driver follows what was copied, not the copy
+
+    def _note_undriven(self) -> None:
+        """Warn once, if the warm start goes on and on since nobody ends its phases."""
+        self._undriven += 1
+        if self._undriven == _PATIENCE:
+            warnings.warn(
+                f"A tile with MultiTileTransferCompound.warm_start has learned from {_PATIENCE} batches, and no"
+                " WarmStart ends its phases: some of its arrays are never written. Make ohmgrad.optim.WarmStart(model),"
+                " and call its step(loss) after every evaluation.",
+                stacklevel=2,
+            )
 
     def next_phase(self) -> None:
         """Go on to the next phase; nothing happens after the last."""
@@ -131,6 +153,8 @@ class MultiTileTransfer(Transfer):
         """See :meth:`Transfer.update`; in the warm start, updates cannot be captured in a CUDA graph either."""
         if self.is_warming_up:
             refuse_capture(x, "a phase of the warm start touches other arrays than the next one does")
+            if not self.is_driven and self.last_phase > 1:  # two arrays do the same in both
+                self._note_undriven()
         super().update(x, d, rate, up, draws)
 
     def default_period(self, k: int) -> float:

@@ -25,6 +25,10 @@ _DIFFERENCE = 3e-4
 """Relative difference of a parameter by which slopes are taken."""
 _UNDETERMINED = 1e14
 """Condition of the curvature from which on parameters are not determined."""
+_AT_LIMIT = 1e-3
+"""Relative distance from a limit within which a parameter has come to it."""
+_BOUNDS = ("w_max", "w_min", "tau", "range_min", "range_max")
+_STEPS = ("dw_min", "alpha")
 _SOME = 0.1
 """Noise of steps that is tried where none is known yet."""
 _FAINTEST = 1e-3
@@ -117,10 +121,13 @@ def _read_noise(fits: Sequence[CellFit]) -> float:
 def _normalisation(
     measured: Measurements, g_min: float | None, g_max: float | None, scale: float | None, offset: float
 ) -> Normalisation:
+    for name, value in (("g_min", g_min), ("g_max", g_max), ("scale", scale), ("offset", offset)):
+        if value is not None and not math.isfinite(value):
+            raise ConfigError(f"fit_measurements: {name} = {value}. Give a finite conductance.")
     if scale is not None:
         if g_min is not None or g_max is not None:
             raise ConfigError("fit_measurements: scale and g_min or g_max. Give one or the other.")
-        if not 0.0 < scale < math.inf:
+        if scale <= 0.0:
             raise ConfigError(f"fit_measurements: scale = {scale}. Give the conductance of a weight of 1, above 0.")
         return Normalisation(offset, scale, measured.unit)
     if offset != 0.0:
@@ -181,12 +188,14 @@ def _fit(candidates: Candidates, cell: _Cell, name: str, method: str) -> CellFit
     values = result.params.valuesdict()
     first = values.pop("first_weight", float(cell.weights[0]))
     order = [result.var_names.index(each) for each in candidates.names]
+    covariance = np.asarray(result.covar)[np.ix_(order, order)]
+    _refuse_open(candidates, values, np.sqrt(np.diag(covariance)), cell, name)
     return CellFit(
         name=name,
         weights=cell.weights,
         up=cell.up,
         values={each: float(values[each]) for each in candidates.names},
-        covariance=np.asarray(result.covar)[np.ix_(order, order)],
+        covariance=covariance,
         first=first,
         residuals=_residuals(candidates, values, noise.dw_min_std, cell),
         step_noise=noise.steps,
@@ -237,9 +246,34 @@ def _minimised(
     return result
 
 
+def _undetermined(name: str, fields: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"fit_measurements: the pulses of cell {name} do not determine {', '.join(fields)}. Give a vary without, or"
+        " pulses in both directions that lead to both bounds."
+    )
+
+
+def _refuse_open(candidates: Candidates, values: dict[str, float], errors: Any, cell: _Cell, name: str) -> None:
+    """Raise if a standard error is above the scale of its field, or a field ran against a limit other than 0.
+
+    The scale of a step is its value. Others may well be 0: the scale of a bound is at least the range that was
+    measured, that of all others at least 1.
+    """
+    span, found = float(cell.weights.max() - cell.weights.min()), []
+    for (each, (_, low, high)), error in zip(candidates.beginnings().items(), errors, strict=True):
+        value = values[each]
+        scale = max(abs(value), 0.0 if each in _STEPS else span if each in _BOUNDS else 1.0)
+        if not error <= scale:
+            found.append(f"{each} = {value:.4g} ± {error:.2g}")
+        elif any(limit != 0.0 and abs(value - limit) < _AT_LIMIT * abs(limit) for limit in (low, high)):
+            found.append(f"{each} = {value:.4g}, its limit")
+    if found:
+        raise _undetermined(name, found)
+
+
 def _is_at_limit(parameter: Any) -> bool:
     """Whether the value has come to a limit, where lmfit's substitution has no slope."""
-    near = 1e-3 * abs(parameter.value)
+    near = _AT_LIMIT * abs(parameter.value)
     return bool(parameter.value - parameter.min < near or parameter.max - parameter.value < near)
 
 
@@ -256,10 +290,7 @@ def _add_errors(result: Any, residual: Callable[[Any], Any], name: str) -> None:
     curvature, idle = slopes.T @ slopes, [not column.any() for column in columns]
     if any(idle) or np.linalg.cond(curvature) > _UNDETERMINED:
         some = [each for each, nothing in zip(result.var_names, idle, strict=True) if nothing] or result.var_names
-        raise ConfigError(
-            f"fit_measurements: the pulses of cell {name} do not determine {', '.join(some)}. Give a vary without, or"
-            " pulses in both directions that lead to both bounds."
-        )
+        raise _undetermined(name, some)
     result.covar = np.linalg.inv(curvature) * (result.redchi or 0.0)
     result.errorbars = True
     errors = np.sqrt(np.diag(result.covar))

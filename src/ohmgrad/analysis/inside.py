@@ -31,20 +31,19 @@ class Inside:
     def __init__(self, tiles: list[AnalogTile]) -> None:
         self._tiles = tiles
         self._points: dict[int, Tensor] = {}
-        self._pulses = self._counted()
+        self._received = self._received_here()
         self.columns = list(self._values())
-        self.columns += [f"pulses_{k}" for k in range(len(self._pulses))]
-        self.columns += [f"pulses_per_step_{k}" for k in range(len(self._pulses))]
-        if self._pulses:
+        self.columns += [f"pulses_per_step_{k}" for k in range(len(self._received))]
+        if self._received:
             self.columns.append("distance")
 
     def measure(self, steps: int) -> dict[str, Any]:
         """All columns now, ``steps`` after the last time."""
-        row, before = dict(self._values()), self._pulses
-        self._pulses = self._counted()
-        for k, (now, then) in enumerate(zip(self._pulses, before, strict=True)):
-            row |= {f"pulses_{k}": now, f"pulses_per_step_{k}": (now - then) / steps}
-        if self._pulses:
+        row, before = dict(self._values()), self._received
+        self._received = self._received_here()
+        for k, (now, then) in enumerate(zip(self._received, before, strict=True)):
+            row[f"pulses_per_step_{k}"] = (now - then) / steps
+        if self._received:
             row["distance"] = self._distance()
         return row
 
@@ -52,9 +51,10 @@ class Inside:
         """The arrays k of all tiles, for every k."""
         return [list(arrays) for arrays in zip(*(tile.rule.all_arrays() for tile in self._tiles), strict=True)]
 
-    def _counted(self) -> list[int]:
+    def _received_here(self) -> list[int]:
+        """The pulses of each array, without those that were loaded."""
         return [
-            sum(int(cells.pulses.sum(dtype=torch.int64)) for array in arrays for cells in array.cells())
+            sum(int(cells.counted_here("pulses")) for array in arrays for cells in array.cells())
             for arrays in self._arrays()
         ]
 
@@ -67,7 +67,9 @@ class Inside:
             rest = [weight - _of_last(tile) for tile, weight in zip(self._tiles, whole, strict=True)]
             row["residual"] = _ratio(_norm(rest), _norm(whole))
         for k, arrays in enumerate(self._arrays()):
-            row[f"saturation_{k}"] = _mean([_at_bound(cells) for array in arrays for cells in array.cells()])
+            every = [cells for array in arrays for cells in array.cells()]
+            row[f"saturation_{k}"] = _mean([_at_bound(cells) for cells in every])
+            row[f"pulses_{k}"] = sum(int(cells.pulses.sum(dtype=torch.int64)) for cells in every)
         fills = [fill for rule in rules for fill in _fills(rule)]
         if fills:
             row["fill"] = math.sqrt(_mean([fill.square() for fill in fills]))

@@ -49,15 +49,15 @@ class Measurements:
         :param conductance: read after each pulse, ``[n]``, or ``[n, cells]`` of several.
         :param direction: of the pulses, ``[n]`` or ``[n, cells]``: above 0 up, below 0 down. The first row is what was
             read before anything: its direction counts for nothing.
-        :raises ConfigError: if shapes differ, a number is not finite, or there are too few.
+        :raises ConfigError: if shapes differ, something is no finite number, or there are too few.
         """
-        values, signs = (np.asarray(each, dtype=np.float64) for each in (conductance, direction))
-        values = values.reshape(len(values), -1)
-        signs = np.broadcast_to(signs.reshape(len(signs), -1), values.shape) if len(signs) == len(values) else signs
-        if signs.shape != values.shape:
+        values, signs = _numbers("conductance", conductance), _numbers("direction", direction)
+        if len(signs) != len(values) or signs.shape[1] not in (1, values.shape[1]):
             raise ConfigError(
-                f"Measurements: {len(values)} conductances, but {len(signs)} directions. Give one for each."
+                f"Measurements: directions {list(np.shape(direction))} for conductances {list(np.shape(conductance))}."
+                " Give one for each pulse, or for each pulse of each cell."
             )
+        signs = np.broadcast_to(signs, values.shape)
         if not (np.isfinite(values).all() and np.isfinite(signs).all()):
             raise ConfigError("Measurements: a number is not finite. Leave out what was not measured.")
         return Measurements(
@@ -76,34 +76,38 @@ class Measurements:
         The first row of a cell is what was read before anything; its direction may be 0 or empty. Columns are separated
         by commas, semicolons or tabs; lines that start with # are left out, and so are other columns.
 
-        :raises ConfigError: if something else is in it; the error names the line.
+        :raises ConfigError: if it cannot be read, or something else is in it; the error names the line.
         """
         path = Path(path)
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError:
             raise ConfigError(f"{path} is not a text file. Give a CSV file with a header.") from None
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}. Give a CSV file with a header.") from None
         numbered = [(k, line) for k, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
         if not numbered:
             raise ConfigError(f"{path} is empty. Give a CSV file with a header and a row for each pulse.")
-        header = numbered[0][1]
+        first, header = numbered[0]
         separator = next((mark for mark in "\t;" if mark in header), ",")
         rows = [(k, next(csv.reader([line], delimiter=separator))) for k, line in numbered]
         names = [name.strip() for name in rows[0][1]]
-        return _gathered(path, _Columns(path, names), rows[1:])
+        return _gathered(path, _Columns(path, first, names), rows[1:])
 
 
 class _Columns:
     """Where the columns of a file are."""
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, line: int, names: Sequence[str]) -> None:
         given, names = names, [name.lower() for name in names]
         found = [(k, match) for k, name in enumerate(given) if (match := _CONDUCTANCE.fullmatch(name))]
-        signs = [name for name in ("direction", "voltage") if name in names]
-        for what, count in (("conductance", len(found)), ("direction or voltage", len(signs))):
+        signs = [name for name in names if name in ("direction", "voltage")]
+        counts = {"conductance": len(found), "direction or voltage": len(signs)}
+        optional = {name: max(1, names.count(name)) for name in ("cell", "pulse")}
+        for what, count in (counts | optional).items():
             if count != 1:
                 some = "no column" if count == 0 else f"{count} columns"
-                raise ConfigError(f"{path}, line 1: {some} {what} among {', '.join(names)}. Name one of them so.")
+                raise ConfigError(f"{path}, line {line}: {some} {what} among {', '.join(names)}. Name one of them so.")
         self.path, self.count = path, len(names)
         self.conductance, match = found[0]
         self.unit = match["unit"] or match["suffix"] or ""
@@ -132,6 +136,17 @@ class _Columns:
             message = f"{self.path}, line {line}: {self.sign_name} {fields[self.sign].strip()!r}. Give {allowed}."
             raise ConfigError(message) from None
         return value
+
+
+def _numbers(what: str, given: Any) -> Any:
+    """What was given as float64 ``[n, cells]``, of one cell or several."""
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ConfigError(f"Measurements: {what} = {given!r:.60}. Give numbers, [n] or [n, cells].") from None
+    if values.ndim not in (1, 2) or values.size == 0:
+        raise ConfigError(f"Measurements: {what} of shape {list(values.shape)}. Give numbers, [n] or [n, cells].")
+    return values.reshape(len(values), -1)
 
 
 def _gathered(path: Path, columns: _Columns, rows: Iterable[tuple[int, list[str]]]) -> Measurements:

@@ -37,9 +37,10 @@ class Traffic:
 class Meter:
     """Counts what the arrays of a model are sent and read, from now on.
 
-    It is no state and changes nothing; a copy of the model is not metered. Trains are counted with the slots that they
-    have, where there is no train (exact updates, mean field) none. Refreshes of one-sided cells are left out, and what
-    a CUDA graph repeats. On a GPU nothing waits for the counts until they are asked for.
+    It is no state and changes nothing; a copy of the model is not metered, and what a state that is loaded brings
+    along is not counted. Trains are counted with the slots that they have, where there is no train (exact updates,
+    mean field) none. Refreshes of one-sided cells are left out, and what a CUDA graph repeats. On a GPU nothing waits
+    for the counts until they are asked for.
 
     :param model: with analog layers; or a tile. A second meter takes the place of the first.
     """
@@ -86,15 +87,16 @@ class Meter:
 
 
 def _counts(tile: AnalogTile) -> list[int]:
-    """Vectors, transfers (of rules that write all at once), and reads of every array, since the tile was made."""
+    """Vectors, transfers (of rules that write all at once), and reads of every array; none that were loaded."""
     rule = tile.rule
     arrays = rule.all_arrays()
     if isinstance(rule, MixedPrecision):
-        return [int(rule.vectors), int(rule.transfers), 0]
-    vectors = int(arrays[0].samples) if arrays else 0
+        return [int(rule.counted_here("vectors")), int(rule.counted_here("transfers")), 0]
+    vectors = int(arrays[0].counted_here("samples")) if arrays else 0
     if isinstance(rule, LowRankTransfer):
-        reads = int(rule.transfers) * rule.config.rank
-        return [vectors, int(rule.transfers), reads, reads, 0]
+        transfers = int(rule.counted_here("transfers"))
+        reads = transfers * rule.config.rank
+        return [vectors, transfers, reads, reads, 0]
     if isinstance(rule, Transfer):
-        return [vectors, 0, *rule.reads.tolist()]
+        return [vectors, 0, *rule.counted_here("reads").tolist()]
     return [vectors, 0, *[0] * len(arrays)]

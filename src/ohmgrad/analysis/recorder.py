@@ -54,8 +54,13 @@ class Recorder:
     written row by row; a folder of TensorBoard, which must be installed; or an object with the methods ``add_scalar``
     and ``flush`` of its ``SummaryWriter``. It is closed by :meth:`close`, or used in a ``with`` block.
 
+    A file that exists is kept, and rows are added to it, if its columns are the same. How many steps there were is the
+    state of a recorder: saved with the model, it lets a run that is resumed count on. What was recorded between the
+    checkpoint and the crash stays, so that these steps stand there twice, last as they were in the end.
+
     :param model: with analog layers; :param optimizer: any of torch that steps them.
-    :raises ConfigError: if the model has no analog layer, ``every`` is below 1, or TensorBoard is missing.
+    :raises ConfigError: if the model has no analog layer, ``every`` is below 1, the optimizer is none of torch,
+        a file has other columns, or TensorBoard is missing.
     """
 
     def __init__(
@@ -67,6 +72,10 @@ class Recorder:
     ) -> None:
         if every < 1:
             raise ConfigError(f"Recorder: every = {every}. Give a number of steps, at least 1.")
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise ConfigError(
+                f"Recorder: optimizer = {optimizer!r}. Give the optimizer that steps the model, such as AnalogSGD."
+            )
         self._layers = {name or "model": Inside(layer.tiles) for name, layer in named_analog_layers(model)}
         if not self._layers:
             raise ConfigError("Recorder: the model has no analog layer. Give one that has, or convert it.")
@@ -101,6 +110,20 @@ class Recorder:
             self.rows.append(row)
             if self._sink is not None:
                 self._sink.write(row)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many steps there were."""
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting the steps of a run that :meth:`state_dict` was saved in; load the model, too.
+
+        :raises ConfigError: if it is no such state.
+        """
+        steps = state_dict.get("steps")
+        if not isinstance(steps, int) or steps < 0:
+            raise ConfigError(f"Recorder: a state with steps = {steps!r}. Give one that Recorder.state_dict() gave.")
+        self.steps = steps
 
     def close(self) -> None:
         """Record no more; ``rows`` stay."""

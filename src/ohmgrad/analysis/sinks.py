@@ -25,13 +25,24 @@ class Writer(Protocol):
 
 
 class _Csv:
-    """A file to which every row is written when it comes."""
+    """A file to which every row is written when it comes, after those that it has."""
 
     def __init__(self, path: Path, columns: list[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: TextIO = path.open("w", encoding="utf-8", newline="")
+        self._file: TextIO = path.open("a+", encoding="utf-8", newline="")
         self._writer = csv.DictWriter(self._file, columns, restval="")
-        self._writer.writeheader()
+        self._file.seek(0)
+        rows = self._file.readlines()
+        if not rows:
+            self._writer.writeheader()
+        elif next(csv.reader(rows[:1])) != columns:
+            self._file.close()
+            raise ConfigError(
+                f"Recorder: to = {str(path)!r} exists, and its columns are not those of this model. Give another name,"
+                " or move the file away."
+            )
+        elif not rows[-1].endswith("\n"):  # the crash came while it was written
+            self._file.write("\r\n")
         self._file.flush()
 
     def write(self, row: Row) -> None:
@@ -65,7 +76,7 @@ def _is_nan(value: Any) -> bool:
 def sink_of(to: str | Path | Writer | None, columns: list[str]) -> _Csv | _Board | None:
     """What rows are written to; None: to nothing.
 
-    :raises ConfigError: if TensorBoard is needed and missing.
+    :raises ConfigError: if TensorBoard is needed and missing, or a file has other columns.
     """
     if to is None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -71,20 +72,30 @@ def zero_shift(tile: AnalogTile, pulses: int = 2000, array: int = 0) -> ZeroShif
     :raises TileError: if the cells have no reference, or a number is out of range; nothing is changed then.
     """
     cells = array_of(tile, array)
-    if pulses < 2:
-        raise TileError(f"{tile.label}: zero_shift with {pulses} pulses. Give at least 2: one up and one down.")
+    if not isinstance(pulses, Integral) or pulses < 2:
+        raise TileError(
+            f"{tile.label}: zero_shift with {pulses!r} pulses. Give a whole number, at least 2: one up and one down."
+        )
     refer, draws = _reference_of(tile, cells), tile._draws()
     before, exact = tile.get_weights(), points_of(cells).float().cpu()
-    alternate(cells, pulses - 1, True, draws)
-    last_but_one = cells.visible().clone()
-    alternate(cells, 1, pulses % 2 == 1, draws)
-    estimate = (last_but_one + cells.visible()) / 2.0
+    estimate = shifted(cells, pulses, draws)
     refer(estimate, draws)
     tile.set_weights(before)
     return ZeroShift(estimate.cpu(), exact, pulses)
 
 
-def alternate(array: Array, pulses: int, up: bool, draws: Draws) -> None:
+def shifted(array: Array, pulses: int, draws: Draws) -> Tensor:
+    """Send single pulses to all cells, in turns up and down, the first up; where the cells stand then, ``[out, in]``.
+
+    It is the mean of what is read after the last pulse up and the last pulse down.
+    """
+    _alternate(array, pulses - 1, True, draws)
+    last_but_one = array.visible().clone()
+    _alternate(array, 1, pulses % 2 == 1, draws)
+    return (last_but_one + array.visible()) / 2.0
+
+
+def _alternate(array: Array, pulses: int, up: bool, draws: Draws) -> None:
     """Send single pulses to all cells, in turns up and down, the first up or not."""
     one = UpdateParameters(
         desired_bl=1,

@@ -57,6 +57,15 @@ def refuse_capture(values: Tensor, why: str) -> None:
         raise TileError(f"An update of this tile cannot be captured in a CUDA graph: {why}.")
 
 
+_OF_COUNTERS = (torch.int32, torch.int64)
+
+
+def _counts(counter: Tensor) -> Tensor:
+    """What a counter says, on the processor; those of cells together. Without memory, nothing has been counted."""
+    value = counter if counter.ndim < 2 else counter.sum(dtype=torch.int64)
+    return torch.zeros_like(value, device="cpu") if value.is_meta else value.detach().cpu().clone()
+
+
 class HostModule(nn.Module):
     """A module some of whose buffers the program reads in every step: seeds, rates, counters.
 
@@ -68,6 +77,7 @@ class HostModule(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._host_names: list[str] = []
+        self._loaded: dict[str, Tensor] = {}  # what loading has added to counters
 
     def known(self, name: str) -> Tensor:
         """A buffer, faster than as an attribute, which a module searches for in one dictionary after the other.
@@ -95,6 +105,14 @@ class HostModule(nn.Module):
         else:
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
 
+    def counted_here(self, name: str) -> Tensor:
+        """What a counter has counted in this module, on the processor: without what was loaded into it.
+
+        Differences of it are right however often a state is loaded in between. Counters of cells are added up.
+        """
+        counts = _counts(self.known(name))
+        return counts - self._loaded.get(name, torch.zeros_like(counts))
+
     def _bring_back(self) -> None:
         for name in self._host_names:
             value = self._buffers[name]
@@ -108,11 +126,17 @@ class HostModule(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
         kinds = {name: value.dtype for name, value in self._buffers.items() if value is not None}
+        here = {name: self.counted_here(name) for name, kind in kinds.items() if kind in _OF_COUNTERS}
         super()._load_from_state_dict(state_dict, prefix, *arguments)
         for name, kind in kinds.items():  # ``assign=True`` takes what was loaded, of whatever type
             value = self._buffers[name]
             self._buffers[name] = None if value is None else value.to(kind)
         self._bring_back()  # ``assign=True`` takes what was loaded, where it is
+        self._loaded = {
+            name: _counts(self.known(name)) - counted
+            for name, counted in here.items()
+            if self._buffers[name] is not None
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

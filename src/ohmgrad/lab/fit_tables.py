@@ -55,6 +55,6 @@ def show_fit(fit: DeviceFit, console: Console) -> None:
 
 def write_fit(fit: DeviceFit, source: Path, folder: Path) -> dict[str, Path]:
     """Write numbers and picture; gives the paths by what they are."""
-    stem = folder / source.stem
-    write_json(stem.with_suffix(".json"), {"file": str(source), "versions": versions(), **fit.plain()})
-    return {"picture": fit.plot(stem.with_suffix(".png")), "numbers": stem.with_suffix(".json")}
+    numbers, picture = (folder / f"{source.stem}.{kind}" for kind in ("json", "png"))
+    write_json(numbers, {"file": str(source), "versions": versions(), **fit.plain()})
+    return {"picture": fit.plot(picture), "numbers": numbers}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ohmgrad.analysis.symmetric_points import SymmetricPointTracker, array_of, symmetric_points
-from ohmgrad.analysis.zero_shift import alternate
+from ohmgrad.analysis.zero_shift import shifted
 from ohmgrad.configs import IOParameters, SoftBoundsDevice
 from ohmgrad.lab.pool import JobError
 from ohmgrad.lab.studies.linear import REPORTS, rms
@@ -38,11 +38,9 @@ def shifting(tile: AnalogTile, growth: float = 1.05) -> Iterator[tuple[int, Tens
     array, draws, done = array_of(tile, 0), tile._draws(), 0
     while True:
         more = 2 * max(1, round(done * (growth - 1.0) / 2.0))
-        alternate(array, more - 1, True, draws)
-        risen = array.visible().clone()
-        alternate(array, 1, False, draws)
+        estimate = shifted(array, more, draws)
         done += more
-        yield done, (risen + array.visible()) / 2.0
+        yield done, estimate
 
 
 class ZeroShifting(Study):
