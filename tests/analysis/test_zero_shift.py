@@ -24,6 +24,7 @@ from ohmgrad.configs import (
     VectorUnitCell,
 )
 from ohmgrad.errors import TileError
+from ohmgrad.nn import AnalogLinear
 from ohmgrad.tile import AnalogTile
 
 VARIED: dict[str, Any] = {"w_max": 1.0, "w_min": -1.0, "w_max_dtod": 0.1, "w_min_dtod": 0.1, "dw_min_std": 0.0}
@@ -157,3 +158,9 @@ def test_a_calibration_takes_a_whole_number_of_pulses_up_and_down(pulses: Any) -
     with pytest.raises(TileError, match=re.escape(f"zero_shift with {pulses!r} pulses. Give a whole number")):
         zero_shift(tile, pulses=pulses)
     assert tile.pulse_counts()[0].total.sum() == 0
+
+
+def test_a_layer_is_no_tile_but_has_one() -> None:
+    layer: Any = AnalogLinear(2, 2, rpu_config=config_of(REFERENCED["reference"]))
+    with pytest.raises(TileError, match=r"AnalogLinear is not. Give the tile of a layer: layer\.tile"):
+        zero_shift(layer)

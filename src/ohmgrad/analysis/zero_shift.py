@@ -52,7 +52,6 @@ class ZeroShift:
 
 
 @torch.no_grad()
-@in_single_precision
 def zero_shift(tile: AnalogTile, pulses: int = 2000, array: int = 0) -> ZeroShift:
     r"""Calibrate an array as on a chip, so that its weights read 0 at the symmetric points of its cells.
 
@@ -76,8 +75,13 @@ def zero_shift(tile: AnalogTile, pulses: int = 2000, array: int = 0) -> ZeroShif
         raise TileError(
             f"{tile.label}: zero_shift with {pulses!r} pulses. Give a whole number, at least 2: one up and one down."
         )
-    refer, draws = _reference_of(tile, cells), tile._draws()
-    before, exact = tile.get_weights(), points_of(cells).float().cpu()
+    return _shift(tile, cells, pulses, _reference_of(tile, cells))
+
+
+@in_single_precision
+def _shift(tile: AnalogTile, cells: Array, pulses: int, refer: Callable[[Tensor, Draws], None]) -> ZeroShift:
+    """Do what :func:`zero_shift` says, with a way to set the references."""
+    draws, before, exact = tile._draws(), tile.get_weights(), points_of(cells).float().cpu()
     estimate = shifted(cells, pulses, draws)
     refer(estimate, draws)
     tile.set_weights(before)
