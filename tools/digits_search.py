@@ -1,8 +1,9 @@
-"""Search the hyperparameters of the studies on digits, with the same budget for every rule.
+"""Search the hyperparameters of the studies on digits, with the same budget for every rule of a study.
 
-Every rule gets 10 settings, spread evenly over its ranges, and one seed for each; the best two get one more, and the
-best mean wins. A score is the mean accuracy of the last epochs on a slice of the training part; the test part is
-not touched. As a program, it does what is missing in ``digits_tuned.json``, and writes it after every rule::
+Every rule gets as many settings, spread evenly over its ranges, and one seed for each; where the study says so, the
+best get one more, and the best mean wins. A score is the mean accuracy of the last epochs on a slice of the training
+part; the test part is not touched. As a program, it does what is missing in ``digits_tuned.json``, and writes it after
+every rule::
 
     python tools/digits_search.py
 """
@@ -10,6 +11,7 @@ not touched. As a program, it does what is missing in ``digits_tuned.json``, and
 from __future__ import annotations
 
 import statistics
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ from ohmgrad.lab.studies.study import At
 from ohmgrad.lab.tune import spread
 
 PATH = Path(digits.__file__).with_name("digits_tuned.json")
-TRIALS, FINALISTS, SEEDS = 10, 2, 2
 SEARCHES: tuple[tuple[digits.DigitsStudy, tuple[At, ...]], ...] = (
     (FewStates(), ((10.0,), (4.0,))),
     (Responses(), (HOME,)),
@@ -46,18 +47,20 @@ class Tried:
 def search(study: digits.DigitsStudy, at: At, series: str) -> dict[str, Any]:
     """The winner of a rule at a place, and all that was tried."""
     random = np.random.default_rng(list(series.encode()))
-    tried = [Tried(knobs, []) for knobs in spread(digits.RULES[series].space, TRIALS, random)]
+    length = study.training
+    tried = [Tried(knobs, []) for knobs in spread(study.recipes[series].space, length.settings, random)]
 
     def score(trial: Tried, seed: int) -> None:
         config = study.config(series, at, trial.knobs)
-        values = list(digits.accuracies(config, trial.knobs["lr"], seed, digits.EPOCHS, "validation"))
+        course = digits.accuracies(config, trial.knobs["lr"], seed, length.epochs, length.batch, "validation")
+        values = list(course)
         trial.scores.append(round(digits.last(values), 3))
 
     for trial in tried:
         score(trial, 0)
-    finalists = sorted(tried, key=lambda trial: -trial.scores[0])[:FINALISTS]
+    finalists = sorted(tried, key=lambda trial: -trial.scores[0])[: length.finalists]
     for trial in finalists:
-        for seed in range(1, SEEDS):
+        for seed in range(1, length.seeds):
             score(trial, seed)
     best = max(finalists, key=lambda trial: statistics.fmean(trial.scores))
     return {"best": best.knobs, "score": round(statistics.fmean(best.scores), 3), "trials": [vars(t) for t in tried]}
@@ -65,17 +68,21 @@ def search(study: digits.DigitsStudy, at: At, series: str) -> dict[str, Any]:
 
 def main() -> None:
     """Do what is missing."""
-    torch.set_num_threads(1)
-    known = read_json(PATH) if PATH.exists() else {"searches": {}}
-    for study, places in SEARCHES:
-        for at in places:
-            there = known["searches"].setdefault(study.name, {}).setdefault(digits.place_name(at), {})
-            for series in study.series:
-                if series not in there:
-                    there[series] = search(study, at, series)
-                    print(study.name, at, series, there[series]["score"], there[series]["best"], flush=True)
-                    what = "Hyperparameters found by tools/digits_search.py; scores are validation accuracies (%)."
-                    write_json(PATH, {"what": what, "versions": versions(), "searches": known["searches"]})
+    known = read_json(PATH)["searches"] if PATH.exists() else {}
+    with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        running = {}
+        for study, places in SEARCHES:
+            for at in places:
+                there = known.setdefault(study.name, {}).setdefault(digits.place_name(at), {})
+                for series in study.series:
+                    if series not in there:
+                        running[pool.submit(search, study, at, series)] = (study.name, there, series)
+        for future in as_completed(running):
+            name, there, series = running[future]
+            there[series] = future.result()
+            print(name, series, there[series]["score"], there[series]["best"], flush=True)
+            what = "Hyperparameters found by tools/digits_search.py; scores are validation accuracies (%)."
+            write_json(PATH, {"what": what, "versions": versions(), "searches": known})
 
 
 if __name__ == "__main__":

@@ -105,9 +105,10 @@ LOW_RANK: Space = {**LR, "transfer_every": Choice((10, 30, 100)), **GAIN}
 ETA: Space = {"eta": LogRange(0.002, 0.2)}
 
 
-def _two_arrays(rule: str, **fields: Any) -> Callable[[Any, Knobs], Any]:
+def transfer_rule(rule: str, n_devices: int | None = None, **fields: Any) -> Callable[[Any, Knobs], Any]:
     """A rule with a fast and a slow array by its name; all of them give the four settings the same meaning.
 
+    :param n_devices: see :func:`~ohmgrad.presets.build_config`.
     :param fields: more fields of the rule, or functions of the tuned settings that give them.
     """
 
@@ -119,6 +120,7 @@ def _two_arrays(rule: str, **fields: Any) -> Callable[[Any, Knobs], Any]:
             rule,
             device,
             up_parameters=UpdateParameters,
+            n_devices=n_devices,
             gamma=gamma,
             fast_lr=1.0,
             scale_fast_lr=True,
@@ -162,17 +164,17 @@ RECIPES = {
     for recipe in (
         Recipe("fp", "floating point", _floating_point, LR, arrays=0),
         Recipe("sgd", "analog SGD", lambda device, knobs: build_config("sgd", device), LR, arrays=1),
-        Recipe("ttv1", "TTv1", _two_arrays("ttv1"), {**LR, **TRANSFER}, untuned=PLAIN),
-        Recipe("rl", "residual learning", _two_arrays("ttv1"), {**LR, **TRANSFER, **GAMMA}),
-        Recipe("ttv2", "TTv2", _two_arrays("ttv2", momentum=0.1, **_BUFFERED), {**LR, **TRANSFER}, untuned=PLAIN),
-        Recipe("ttv3", "TTv3", _two_arrays("ttv3", **_BUFFERED), {**LR, **TRANSFER}, untuned=PLAIN),
-        Recipe("rttv3", "residual TTv3", _two_arrays("ttv3", **_BUFFERED), {**LR, **TRANSFER, **GAMMA}),
-        Recipe("ttv4", "TTv4", _two_arrays("ttv4", **_BUFFERED), {**LR, **TRANSFER}, untuned=PLAIN),
+        Recipe("ttv1", "TTv1", transfer_rule("ttv1"), {**LR, **TRANSFER}, untuned=PLAIN),
+        Recipe("rl", "residual learning", transfer_rule("ttv1"), {**LR, **TRANSFER, **GAMMA}),
+        Recipe("ttv2", "TTv2", transfer_rule("ttv2", momentum=0.1, **_BUFFERED), {**LR, **TRANSFER}, untuned=PLAIN),
+        Recipe("ttv3", "TTv3", transfer_rule("ttv3", **_BUFFERED), {**LR, **TRANSFER}, untuned=PLAIN),
+        Recipe("rttv3", "residual TTv3", transfer_rule("ttv3", **_BUFFERED), {**LR, **TRANSFER, **GAMMA}),
+        Recipe("ttv4", "TTv4", transfer_rule("ttv4", **_BUFFERED), {**LR, **TRANSFER}, untuned=PLAIN),
         # The leak is the gain, so that the buffer is a running mean, as in the paper.
-        Recipe("rlv2", "RLv2", _two_arrays("rlv2", leak=_knob("transfer_lr")), {**LR, **TRANSFER, **GAMMA}),
-        Recipe("mrl", "MRL, 4 tiles", _two_arrays("mrl"), {**LR, **TRANSFER, **GAMMA}, arrays=4),
-        Recipe("rider", "RIDER", _two_arrays("rider", eta=_knob("eta")), {**LR, **TRANSFER, **GAMMA, **ETA}),
-        Recipe("e-rider", "E-RIDER", _two_arrays("e-rider", eta=_knob("eta")), {**LR, **TRANSFER, **GAMMA, **ETA}),
+        Recipe("rlv2", "RLv2", transfer_rule("rlv2", leak=_knob("transfer_lr")), {**LR, **TRANSFER, **GAMMA}),
+        Recipe("mrl", "MRL, 4 tiles", transfer_rule("mrl"), {**LR, **TRANSFER, **GAMMA}, arrays=4),
+        Recipe("rider", "RIDER", transfer_rule("rider", eta=_knob("eta")), {**LR, **TRANSFER, **GAMMA, **ETA}),
+        Recipe("e-rider", "E-RIDER", transfer_rule("e-rider", eta=_knob("eta")), {**LR, **TRANSFER, **GAMMA, **ETA}),
         Recipe("lrtt", "low-rank TT", _low_rank, LOW_RANK, arrays=3, by_default=False),
         Recipe("mp", "mixed precision", lambda device, knobs: build_config("mp", device), LR, arrays=1),
     )

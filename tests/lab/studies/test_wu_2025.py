@@ -1,4 +1,4 @@
-"""Residual learning on cells whose symmetry point is not zero."""
+"""Residual learning on cells whose symmetric point is not zero."""
 
 from ohmgrad.lab.studies.study import Outcome
 from ohmgrad.lab.studies.wu_2025 import ShiftedSymmetryPoint

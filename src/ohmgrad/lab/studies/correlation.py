@@ -46,7 +46,7 @@ class Detection(Study):
     setting = (
         "A tile of 5 x 5 is updated with 5000 pairs of an input and a gradient that are correlated on the diagonal, "
         "by -0.4 to 0.4 (the example: 0.4). Cells have soft bounds and 20 states, vary by 30 %, and are read against "
-        "their symmetry points; the learning rate is 0.1, everything else as the definition of the rule has it. The "
+        "their symmetric points; the learning rate is 0.1, everything else as the definition of the rule has it. The "
         "weight is the mean of the diagonal, averaged over the last fifth."
     )
     source = "there are none: the example draws traces"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any, ClassVar
@@ -16,63 +16,65 @@ from ohmgrad.algorithms.transfer import TransferCompound
 from ohmgrad.configs import IOParameters, RPUConfig
 from ohmgrad.errors import TileError
 from ohmgrad.lab import tasks
-from ohmgrad.lab.recipes import GAMMA, RECIPES, TRANSFER, Knobs, LogRange, Recipe, Space
+from ohmgrad.lab.recipes import GAMMA, LR, RECIPES, TRANSFER, Knobs, Recipe, Scale, transfer_rule
 from ohmgrad.lab.storage import read_json
 from ohmgrad.lab.studies.study import At, Outcome, Results, Step, Study, Trial
 from ohmgrad.lab.training import evaluated, train_epoch
 from ohmgrad.optim import AnalogSGD
-from ohmgrad.presets import build_config
 
-EPOCHS, BATCH, LAST = 12, 32, 3
-"""Length of every training, and how many epochs count at its end."""
-_NAMES = ("sgd", "ttv1", "rl", "ttv2", "rttv3", "ttv4")
-SAME = (
-    "The network is 64 - 32 - 10 with tanh, trained on 1437 digits of scikit-learn (8 x 8 pixels) for 12 epochs in "
-    "batches of 32; the value is the accuracy on the 360 others, averaged over the last 3 epochs. "
-)
+LAST = 3
+"""So many epochs count at the end of a training."""
 ON_MNIST = "(the paper: on MNIST)"
 """In the titles of panels with numbers of a paper, which are of other data."""
-SEARCHED = (
-    "Learning rates and periods are from a search of 10 settings for every rule, on a part of the training digits."
-)
 
 
-def _together(rule: str, n_devices: int | None = None, **fixed: Any) -> Any:
-    """A rule of several arrays whose settings mean the same as those of :data:`~ohmgrad.lab.recipes.RECIPES`."""
+@dataclass(frozen=True)
+class Training:
+    """How long networks are trained, and how much is searched before."""
 
-    def build(device: Any, knobs: Knobs) -> RPUConfig:
-        named: dict[str, Any] = {name: value for name, value in knobs.items() if name != "lr"}
-        if rule == "rlv2":  # one beta for both
-            named["leak"] = named["transfer_lr"]
-        return build_config(
-            rule, device, n_devices=n_devices, units_in_mbatch=False, fast_lr=1.0, scale_fast_lr=True,
-            scale_transfer_lr=False, **named, **fixed,
-        )  # fmt: skip
+    epochs: int = 12
+    batch: int = 32
+    settings: int = 10
+    """How many are tried."""
+    finalists: int = 2
+    """So many of the best are tried with further seeds."""
+    seeds: int = 2
 
-    return build
-
-
-_LR: Space = {"lr": LogRange(0.03, 10.0)}
-"""A batch is longer than in the comparison, and its loss is a mean: so rates are three times as high."""
-_TWO: Space = {**_LR, **TRANSFER}
-_RESIDUAL: Space = {**_TWO, **GAMMA}
-_TILES: Space = {**_TWO, "gamma": LogRange(0.1, 0.7)}  # where the sweep of Li et al. learns
-RULES: dict[str, Recipe] = {
-    **{name: replace(RECIPES[name], space={**RECIPES[name].space, **_LR}) for name in _NAMES},
-    **{
-        recipe.name: recipe
-        for recipe in (
-            Recipe("mp", "mixed precision", lambda device, knobs: build_config("mp", device), _LR, arrays=1),
-            *(
-                Recipe(f"mrl{n}", f"{n} tiles", _together("mrl", n, period_growth=2.0, transfer_lr_growth=1.2), _TILES)
-                for n in (3, 4, 6)
-            ),
-            Recipe("rlv2", "RLv2", _together("rlv2"), _RESIDUAL),
-            Recipe("erider", "E-RIDER", _together("e-rider"), _RESIDUAL),
+    @property
+    def network(self) -> str:
+        """What is trained, in words."""
+        return (
+            "The network is 64 - 32 - 10 with tanh, trained on 1437 digits of scikit-learn (8 x 8 pixels) for "
+            f"{self.epochs} epochs in batches of {self.batch}; the value is the accuracy on the 360 others, averaged "
+            f"over the last {LAST} epochs. "
         )
-    },
-}
-"""The rules of the studies; those with a fast array search the same ranges."""
+
+    @property
+    def search(self) -> str:
+        """Where the hyperparameters are from, in words."""
+        return f"A search tried {self.settings} settings of every rule, on a part of the training digits."
+
+
+SHORT = Training()
+
+
+def recipes(names: Iterable[str], **ranges: Scale) -> dict[str, Recipe]:
+    """Recipes of the comparison by name, some with other ranges of their settings."""
+    return {name: with_ranges(RECIPES[name], **ranges) for name in names}
+
+
+def with_ranges(recipe: Recipe, **ranges: Scale) -> Recipe:
+    """A recipe with other ranges of those settings that it has."""
+    return replace(recipe, space={name: ranges.get(name, scale) for name, scale in recipe.space.items()})
+
+
+BUFFERED = Recipe(
+    "e-rider-buffered",
+    "E-RIDER, buffered",
+    transfer_rule("ttv4", auto_scale=False, visible_beyond_reference=True),
+    {**LR, **TRANSFER, **GAMMA},
+)
+"""E-RIDER as the settings of its authors describe it: what is read goes through the buffer and the threshold of AGAD."""
 
 
 def perfected(config: Any) -> Any:
@@ -83,7 +85,9 @@ def perfected(config: Any) -> Any:
     return config
 
 
-def accuracies(config: RPUConfig, lr: float, seed: int, epochs: int, held_out: str = "test") -> Iterator[float]:
+def accuracies(
+    config: RPUConfig, lr: float, seed: int, epochs: int, batch: int, held_out: str = "test"
+) -> Iterator[float]:
     """Train a network; yields the accuracy in percent after every epoch, 0 if the loss is no longer a number."""
     task = tasks.TASKS["digits"]
     samples = tasks.load(task, held_out)
@@ -93,7 +97,7 @@ def accuracies(config: RPUConfig, lr: float, seed: int, epochs: int, held_out: s
     order = torch.Generator().manual_seed(seed)
     for epoch in range(epochs):
         try:
-            train_epoch(model, optimizer, samples, BATCH, order)
+            train_epoch(model, optimizer, samples, batch, order)
             accuracy, _ = evaluated(model, samples)
         except (TileError, FloatingPointError):
             yield from [0.0] * (epochs - epoch)
@@ -115,9 +119,11 @@ def found() -> Mapping[str, Any]:
 
 
 class DigitsStudy(Study):
-    """A study that trains networks on digits; its series are keys of :data:`RULES`."""
+    """A study that trains networks on digits; its series are keys of its recipes."""
 
     measure = "accuracy (%)"
+    recipes: ClassVar[Mapping[str, Recipe]]
+    training: ClassVar[Training] = SHORT
     perfect: ClassVar[bool] = False
     """Whether products are perfect; else converters have 7 and 9 bits, and reads are noisy."""
 
@@ -131,7 +137,7 @@ class DigitsStudy(Study):
 
     def config(self, series: str, at: At, knobs: Knobs) -> RPUConfig:
         """The configuration of a series at a place."""
-        config: RPUConfig = RULES[series].build(self.device(at), knobs)
+        config: RPUConfig = self.recipes[series].build(self.device(at), knobs)
         return perfected(config) if self.perfect else config
 
     def knobs(self, series: str, at: At) -> Knobs:
@@ -144,14 +150,16 @@ class DigitsStudy(Study):
         """See :meth:`Study.run`."""
         knobs, values = self.knobs(trial.series, trial.at), []
         config = self.config(trial.series, trial.at, knobs)
-        for epoch, accuracy in enumerate(accuracies(config, knobs["lr"], trial.seed, trial.length), start=1):
+        course = accuracies(config, knobs["lr"], trial.seed, trial.length, self.training.batch)
+        for epoch, accuracy in enumerate(course, start=1):
             values.append(accuracy)
             yield Step(epoch, f"{accuracy:.1f} %")
         yield Outcome(last(values), [float(k + 1) for k in range(len(values))], values)
 
-    def trials_at(self, places: list[At], seeds: int, epochs: int = EPOCHS) -> list[Trial]:
-        """Every series at every place."""
-        return [self.trial(name, at, seed, epochs) for seed in range(seeds) for at in places for name in self.series]
+    def trials_at(self, places: list[At], seeds: int, epochs: int = 0) -> list[Trial]:
+        """Every series at every place; so many epochs instead of those of the training, if not 0."""
+        length = epochs or self.training.epochs
+        return [self.trial(name, at, seed, length) for seed in range(seeds) for at in places for name in self.series]
 
 
 def place_name(at: At) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ohmgrad.configs import ExponentialResponseDevice, PowerResponseDevice
-from ohmgrad.lab.studies.digits import ON_MNIST, SAME, SEARCHED, DigitsStudy
+from ohmgrad.lab.recipes import LogRange, Recipe
+from ohmgrad.lab.studies.digits import ON_MNIST, SHORT, DigitsStudy, recipes
 from ohmgrad.lab.studies.study import At, Claim, Panel, Results, Trial
 
 PAPER = "Z. Wu, Q. Xiao, T. Gokmen, O. Fagbohungbe and T. Chen, NeurIPS 2025 (arXiv 2502.06309)"
@@ -25,6 +27,7 @@ class TwoRules(DigitsStudy):
     """What both studies share."""
 
     source = SOURCE
+    recipes: ClassVar[Mapping[str, Recipe]] = recipes(("sgd", "rl"), lr=LogRange(0.03, 10.0))
     series: ClassVar[dict[str, str]] = {"sgd": "analog SGD", "rl": "residual learning"}
 
     def searched_at(self, at: At) -> tuple[str, At]:
@@ -38,10 +41,10 @@ class Responses(TwoRules):
     name = "digits-response"
     title = "Residual learning and analog SGD against the response of the cells"
     paper = PAPER + ", table of responses"
-    setting = SAME + (
+    setting = SHORT.network + (
         "Cells have 1200 states between the bounds tau, respond by a power or an exponential of gamma_res, and are "
         "alike; converters have 7 and 9 bits, reads are noisy. "
-    ) + SEARCHED + (
+    ) + SHORT.search + (
         " It was made at the power 0.5 with tau = 0.7, where analog SGD trains in the paper, and serves all places."
     )  # fmt: skip
     coordinates = ("response", "gamma_res", "tau")
@@ -113,7 +116,7 @@ class CycleNoise(TwoRules):
     name = "digits-cycle-noise"
     title = "Noise of the steps costs little"
     paper = PAPER + ", table of cycle-to-cycle variation"
-    setting = SAME + (
+    setting = SHORT.network + (
         "Cells have 1200 states, and every step is noisy by sigma_c of a step. The paper does not say which response; "
         "here the power 0.5 with tau = 0.7, where its analog SGD is as accurate as in this table. Converters have 7 "
         "and 9 bits, reads are noisy; settings are those of digits-response, found without noise of the steps."

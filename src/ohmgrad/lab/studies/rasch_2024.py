@@ -21,7 +21,7 @@ SIZE, INPUTS, BATCH = 20, 100, 10
 
 
 def cells(states: float, offset: float, bounds_dtod: float = 0.3, bound: float = 1.0) -> SoftBoundsReferenceDevice:
-    """Soft bounds, read against the symmetry point of every cell plus an offset of standard deviation ``offset``.
+    """Soft bounds, read against the symmetric point of every cell plus an offset of standard deviation ``offset``.
 
     :param states: between bounds of -1 and 1; a wider ``bound`` leaves the step at 0 as it is.
     """
@@ -76,7 +76,7 @@ class WeightProgramming(Study):
     setting = (
         "A tile of 20 x 20 learns a target of normal weights (standard deviation 0.3) from 100 random inputs. Cells "
         "have soft bounds and vary by 30 % (asymmetry 10 %; the bounds of C do not vary); A is read against the "
-        "symmetry point of each cell plus a normal offset (analog SGD: its only array is). The error is the root mean "
+        "symmetric point of each cell plus a normal offset (analog SGD: its only array is). The error is the root mean "
         "square in units of the nominal bound, in percent. The paper does not state the number of inputs, nor the "
         "learning rates: they were matched to its column without offset, one for SGD and one for the three others."
     )

@@ -77,7 +77,7 @@ class Symmetry(Study):
                 most["sgd"] < 0.5 * least["sgd"],
             ),
             Claim(
-                "TTv2 loses by it, as A must decay to its symmetry point: its error rises more than threefold",
+                "TTv2 loses by it, as A must decay to its symmetric point: its error rises more than threefold",
                 change("ttv2"),
                 most["ttv2"] > 3.0 * least["ttv2"],
             ),

@@ -27,7 +27,7 @@ class ConstantGradient(Study):
     setting = (
         "A tile of 5 x 5 is updated with inputs and gradients of a constant correlation (here 0.4, which the paper "
         "leaves open) on the diagonal. Cells have soft bounds and 40 states, and vary by 30 %; A is read against its "
-        "symmetry points, exactly or with an offset of -0.8. The traces are all pulses that the buffer has sent to C, "
+        "symmetric points, exactly or with an offset of -0.8. The traces are all pulses that the buffer has sent to C, "
         "up minus down: the summed buffer, which unlike C has no bounds. The mean over the elements with a "
         "correlation (the diagonal), and over those of a tile without any."
     )

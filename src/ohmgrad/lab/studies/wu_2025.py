@@ -43,7 +43,7 @@ class ShiftedSymmetryPoint(Study):
     """Figure 2."""
 
     name = "wu2025-fig2"
-    title = "Residual learning on cells whose symmetry point is not zero"
+    title = "Residual learning on cells whose symmetric point is not zero"
     paper = "Z. Wu, Q. Xiao, T. Gokmen, O. Fagbohungbe and T. Chen, NeurIPS 2025 (arXiv 2502.06309), Fig. 2"
     setting = (
         "Least squares in 50 dimensions from 100 normal rows, all of them in every iteration, for 1000 iterations. "
@@ -51,7 +51,7 @@ class ShiftedSymmetryPoint(Study):
         "Residual learning is TTv1 with gamma = 0.4, and reads all columns of P in every iteration. The loss is half "
         "the mean square of the residual, divided by the dimension. The legend printed in the figure has the two "
         "rules swapped: it contradicts the text of the paper and its script, and so do these numbers. Residual "
-        "learning with P read from its symmetry point is our addition: the paper shows no such curve, its theory "
+        "learning with P read from its symmetric point is our addition: the paper shows no such curve, its theory "
         "predicts it."
     )
     source = "read by eye from the figure"
@@ -109,7 +109,7 @@ class ShiftedSymmetryPoint(Study):
                 all(ratios[c] < 0.1 for c in small),
             ),
             Claim(
-                "from 0.2 on it is worse than analog SGD, as the symmetry point of P is no longer zero",
+                "from 0.2 on it is worse than analog SGD, as the symmetric point of P is no longer zero",
                 f"ratios {_numbers(ratios[c] for c in large)}",
                 all(ratios[c] > 1.0 for c in large),
             ),
@@ -119,7 +119,7 @@ class ShiftedSymmetryPoint(Study):
                 climbs == sorted(climbs),
             ),
             Claim(
-                "(our prediction) with P read from its symmetry point, the asymmetry does not matter: every loss is "
+                "(our prediction) with P read from its symmetric point, the asymmetry does not matter: every loss is "
                 "within a factor of 3 of the one without asymmetry",
                 _numbers(shifted),
                 all(floor / 3.0 < value < 3.0 * floor for value in shifted),
