@@ -74,7 +74,7 @@ BUFFERED = Recipe(
     transfer_rule("ttv4", auto_scale=False, visible_beyond_reference=True),
     {**LR, **TRANSFER, **GAMMA},
 )
-"""E-RIDER as the settings of its authors describe it: what is read goes through the buffer and the threshold of AGAD."""
+"""E-RIDER as its authors' settings describe it: what is read goes through the buffer and the threshold of AGAD."""
 
 
 def perfected(config: Any) -> Any:
