@@ -58,6 +58,10 @@ def show_sweep(sweep: Sweep, console: Console) -> None:
     if sweep.importances():
         console.print(importance_table(sweep))
     console.print(ending_text(sweep), style="bold", highlight=False)
+    console.print("\nThe winner in Python, for layers of your own:", style="dim")
+    for line in sweep.python():
+        console.out(line, highlight=False)
+    console.print()
 
 
 def _rank(trial: Trial) -> tuple[int, float, int]:
