@@ -2,11 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from ohmgrad.cli import main
 from ohmgrad.errors import ConfigError
@@ -16,6 +19,7 @@ from ohmgrad.lab.compare import Comparison
 from ohmgrad.lab.fields import configure
 from ohmgrad.lab.settings import Setting
 from ohmgrad.lab.storage import read_json
+from ohmgrad.lab.sweep.console import best_table
 from ohmgrad.lab.sweep.search import Sweep
 from ohmgrad.lab.training import Job
 
@@ -105,6 +109,17 @@ def test_the_outcome_is_a_file_for_a_comparison(tmp_path: Path) -> None:
     comparison = Comparison.start(SETTING, tuned, tmp_path / "compare")
     assert [job.knobs for job in comparison.jobs] == [sweep.best.knobs] * 2
     assert "in_chop_prob" in comparison.jobs[0].knobs
+
+
+def test_names_of_many_hyperparameters_are_not_torn_in_a_narrow_terminal(tmp_path: Path) -> None:
+    setting = replace(SETTING, algorithms=("rttv3",))
+    sweep = Sweep.start(setting, ["in_chop_prob=0.01..0.5"], 3, 1, tmp_path)
+    propose(sweep)
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(best_table(sweep))
+    first, second, *_ = (line for line in console.export_text().splitlines()[1:] if line.strip())
+    assert first.split() == ["validation", "transfer_", "transfer_", "in_chop_"]
+    assert second.split() == ["trial", "accuracy", "seeds", "lr", "every", "lr", "gamma", "prob"]
 
 
 def test_a_search_is_not_mixed_with_another(tmp_path: Path) -> None:
