@@ -32,12 +32,13 @@ def _section(name: str) -> str:
 
         raise PluginError(f"{error.filename} is missing: python tools/reproductions.py FOLDER makes it.") from None
     took = f"{_counted(found['seeds'], 'seed')}, about {_counted(round(found['core_minutes']), 'minute')} on one core"
+    picture = f"images/reproductions/{name}.png"
     parts = [
         f"## {found['title']} {{#{name}}}",
         f"{found['paper']}. {took}:",
         f"```bash\nohmgrad reproduce {name}\n```",
         found["setting"],
-        f"![{found['title']}](images/reproductions/{name}.png)",
+        f"[![{found['title']}]({picture})]({picture})",  # to its full size
         *(_table(panel) for panel in found["panels"] if panel["markers"]),
     ]
     if any(_known(line) for panel in found["panels"] for line in panel["lines"]):

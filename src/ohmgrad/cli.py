@@ -34,6 +34,7 @@ app = typer.Typer(
 devices_app = typer.Typer(rich_markup_mode=None)
 app.add_typer(devices_app, name="devices")
 DEFAULTS = Setting()
+TUNE_TRIALS, SWEEP_TRIALS, SWEEP_SEED = 20, 40, 1
 
 
 def _option(name: str, text: str, default: Any = None) -> Any:
@@ -105,11 +106,10 @@ def compare(
     from ohmgrad.lab.plots import draw_comparison
     from ohmgrad.lab.report import report_comparison
 
-    given = {
-        "task": task, "algorithms": algorithms, "device": device, "states": states, "gamma": gamma,
-        "epochs": epochs, "seeds": seeds, "batch_size": batch_size, "data": data,
-    }  # fmt: skip
-    given = {name: value for name, value in given.items() if value is not None}
+    given = _given(
+        task=task, algorithms=algorithms, device=device, states=states, gamma=gamma, epochs=epochs, seeds=seeds,
+        batch_size=batch_size, data=data,
+    )  # fmt: skip
     _require_one(resume, overwrite)
     found = None if tuned is None else tuning.read_tuned(tuned)
     if resume:
@@ -128,9 +128,8 @@ def compare(
     except KeyboardInterrupt:
         kept = len(comparison.jobs) - len(comparison.remaining())
         comparison.write_summary()
-        again = f"ohmgrad compare --resume --out {shlex.quote(str(out))}"
         kept_now = f"{kept} of {len(comparison.jobs)} runs are kept in {out}."
-        raise _stopped(console, kept_now, again) from None
+        raise _stopped(console, kept_now, _resumed("compare", out)) from None
     for what, path in pictures.items():
         _say(console, f"{what + ':':<23} {path}")
     _say(console, f"{'numbers:':<23} {out / 'summary.json'} and {out / 'runs'}")
@@ -138,7 +137,6 @@ def compare(
 
 @app.command()
 def tune(
-    context: typer.Context,
     task: Task = None,
     algorithms: Algorithms = None,
     device: Device = None,
@@ -147,7 +145,7 @@ def tune(
     seeds: Seeds = None,
     batch_size: BatchSize = None,
     data: Data = None,
-    trials: Annotated[Any, _option("trials", "Trials of every algorithm", default=20)] = 20,
+    trials: Annotated[Any, _option("trials", "Trials of every algorithm", default=TUNE_TRIALS)] = None,
     workers: Workers = None,
     out: Annotated[Path, typer.Option(help="File of the outcome, for `ohmgrad compare --tuned`.")] = Path("tuned.json"),
     resume: Resume = False,
@@ -156,27 +154,30 @@ def tune(
     """Search the hyperparameters of every algorithm with one budget, on the training part alone."""
     from rich.console import Console
 
-    given = {
-        "task": task, "algorithms": algorithms, "device": device, "states": states, "epochs": epochs,
-        "seeds": seeds, "batch_size": batch_size, "data": data,
-    }  # fmt: skip
+    given = _given(
+        task=task, algorithms=algorithms, device=device, states=states, epochs=epochs, seeds=seeds,
+        batch_size=batch_size, data=data,
+    )  # fmt: skip
     _require_one(resume, overwrite)
-    setting = Setting(**{name: value for name, value in given.items() if value is not None})
-    search = tuning.Search(setting, trials, out, resume, overwrite)
+    if resume:
+        search = tuning.Search.resume(out, given | _given(trials=trials))
+    else:
+        search = tuning.Search.start(Setting(**given), trials or TUNE_TRIALS, out, overwrite)
     console = Console()
     try:
         for title, jobs in (("first round", search.first_round), ("second round", search.second_round)):
             show.follow(jobs(), workers or _cores(), _timed(search), console, title, lines=False)
     except KeyboardInterrupt:
-        raise _stopped(console, f"The scores so far are kept in {out}.", _again(context)) from None
+        raise _stopped(console, f"The scores so far are kept in {out}.", _resumed("tune", out)) from None
     show.show_search(search, console)
     _say(console, f"all trials: {out}")
 
 
 @app.command()
 def sweep(
-    context: typer.Context,
-    rule: Annotated[str, typer.Argument(metavar="RULE", help=f"Whose hyperparameters: {RULES['rule'].allowed}.")],
+    rule: Annotated[
+        str, typer.Argument(metavar="RULE", help=f"Whose hyperparameters: {RULES['rule'].allowed}.", show_default=False)
+    ] = "",
     task: Task = None,
     device: Device = None,
     states: States = None,
@@ -188,8 +189,8 @@ def sweep(
         list[str] | None,
         typer.Option(help=f"What is searched beside or instead of the usual: {FORMS}. May be given several times."),
     ] = None,
-    trials: Annotated[Any, _option("trials", "Proposals in total", default=40)] = 40,
-    seed: Annotated[Any, _option("seed", "Seed of the proposals", default=1)] = 1,
+    trials: Annotated[Any, _option("trials", "Proposals in total", default=SWEEP_TRIALS)] = None,
+    seed: Annotated[Any, _option("seed", "Seed of the proposals", default=SWEEP_SEED)] = None,
     workers: Workers = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("ohmgrad-sweep"),
     resume: Resume = False,
@@ -203,17 +204,20 @@ def sweep(
     from ohmgrad.lab.sweep.console import show_sweep
     from ohmgrad.lab.sweep.search import Sweep
 
-    given = {
-        "task": task, "device": device, "states": states, "epochs": epochs, "seeds": seeds,
-        "batch_size": batch_size, "data": data,
-    }  # fmt: skip
+    given = _given(
+        task=task, device=device, states=states, epochs=epochs, seeds=seeds, batch_size=batch_size, data=data
+    )
     _require_one(resume, overwrite)
     try:
-        algorithms = (parse("rule", rule),)
+        named = _given(rule=parse("rule", rule) if rule or not resume else None)
     except ValueError as error:
         raise typer.BadParameter(f"RULE: {error}") from None
-    setting = Setting(algorithms=algorithms, **{name: value for name, value in given.items() if value is not None})
-    search = Sweep(setting, vary or (), trials, seed, out, resume, overwrite)
+    if resume:
+        more = _given(vary=tuple(vary) if vary else None, trials=trials, seed=seed)
+        search = Sweep.resume(out, given | named | more)
+    else:
+        setting, first = Setting(algorithms=(named["rule"],), **given), SWEEP_SEED if seed is None else seed
+        search = Sweep.start(setting, vary or (), trials or SWEEP_TRIALS, first, out, overwrite)
     console, processes = Console(), workers or _cores()
     try:
         kept = len(search.trials)
@@ -221,8 +225,8 @@ def sweep(
         show.follow(search.second_round(), processes, search.keep, console, "finalists", lines=False)
         show.follow(search.last_round(), processes, search.keep, console, "test", lines=False)
     except KeyboardInterrupt:
-        kept_now = f"{len(search.trials)} of {trials} proposals are kept in {out}."
-        raise _stopped(console, kept_now, _again(context)) from None
+        kept_now = f"{len(search.trials)} of {search.wanted} proposals are kept in {out}."
+        raise _stopped(console, kept_now, _resumed("sweep", out)) from None
     show_sweep(search, console)
     with console.status("drawing"):
         written = {"numbers": search.write_results(), **draw_sweep(search), "page": report_sweep(search)}
@@ -335,6 +339,16 @@ def fit(
         written = write_fit(found, file, out)
     _list_written(written, console)
     _say(console, f"{'python:':<9}{found.line}")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _resumed(command: str, out: Path) -> str:
+    """The command that goes on with what a folder or a file holds."""
+    return f"ohmgrad {command} --resume --out {shlex.quote(str(out))}"
 
 
 def _again(context: typer.Context) -> str:

@@ -11,6 +11,7 @@ import torch
 
 from analysis.measured import measured, written
 from ohmgrad.analysis import Measurements, fit_measurements
+from ohmgrad.analysis.plots import fit as picture_of_fit
 from ohmgrad.configs import SoftBoundsDevice
 from ohmgrad.errors import ConfigError
 
@@ -121,3 +122,15 @@ def test_a_picture_shows_data_fit_and_residuals(tmp_path: Path) -> None:
     for part in (pixels[height // 8 : height // 2, : width // 2], pixels[height // 8 : height // 2, width // 2 :],
                  pixels[height // 2 :, : width // 2]):  # fmt: skip
         assert ((part.max(-1) - part.min(-1)) > 0.2).sum() > 100
+
+
+def test_the_band_of_errors_stays_within_the_bounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(picture_of_fit, "save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(picture_of_fit, "uncertainty", lambda curve, values, covariance: 9.0)
+    fit = fit_measurements(measured(SoftBoundsDevice(dw_min=0.1), cells=1, train=20, rounds=1))
+    fit.plot(tmp_path / "fit.png")
+    (cell,) = fit.cells.values()
+    law, band = fit.candidates.cell(cell.values), figures[0].axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert band.min() == pytest.approx(float(law.lower))
+    assert band.max() == pytest.approx(float(law.upper))

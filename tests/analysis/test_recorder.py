@@ -15,6 +15,7 @@ from torch import nn
 
 from builders import RULES, rule, steady
 from ohmgrad.analysis import Recorder
+from ohmgrad.analysis.plots import recorder as picture
 from ohmgrad.configs import (
     ConstantStepDevice,
     LinearResponseDevice,
@@ -248,3 +249,18 @@ def test_it_draws_a_picture(tmp_path: Path) -> None:
     recorder = Recorder(model, optimizer, every=2)
     train(model, optimizer, 4)
     assert recorder.plot(tmp_path / "inside.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_names_arrays_and_layers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(picture, "save", lambda figure, path: figures.append(figure))
+    model, optimizer = made(configuration("ttv3"))
+    recorder = Recorder(model, optimizer, every=2)
+    train(model, optimizer)
+    recorder.plot(tmp_path / "inside.png")
+    (figure,) = figures
+    assert figure.texts[1].get_text() == "6 steps; solid A, dashed C"
+    assert figure.axes[0].get_legend().get_title().get_text() == "layer"
+    axes = {each.get_title(loc="left"): each for each in figure.axes}
+    assert axes["Pulses per step, logarithmic"].get_yscale() == "log"
+    assert {line.get_linestyle() for line in axes["Choppers flipped"].lines} == {"None"}

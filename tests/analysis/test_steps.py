@@ -1,10 +1,12 @@
 """Steps and symmetric points of sampled cells, by their law, and the portrait of a device."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from ohmgrad.analysis.plots import response
 from ohmgrad.analysis.portrait import portray
 from ohmgrad.analysis.response import Row
 from ohmgrad.analysis.steps import SampledCells
@@ -79,3 +81,14 @@ def test_the_weight_that_is_read_scatters_about_the_stored_one() -> None:
     assert portrait.apparent is not None
     noise = portrait.apparent - portrait.trains
     assert noise.std() == pytest.approx(0.1, abs=5 * 0.1 / (2 * noise.numel()) ** 0.5)
+
+
+@pytest.mark.parametrize(("variation", "said"), [(0.0, ["that of every cell is 0.111"]), (0.1, [])])
+def test_equal_symmetric_points_are_said_in_words(
+    variation: float, said: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(response, "save", lambda figure, path: figures.append(figure))
+    device = SOFT.replaced(up_down_dtod=variation)
+    response.draw_portrait(portray(device, 3), "", "", device.dw_min, tmp_path / "device.png")
+    assert [text.get_text() for axes in figures[0].axes for text in axes.texts] == said

@@ -113,7 +113,7 @@ def test_a_folder_of_another_command_is_left_alone(
 ) -> None:
     out = tmp_path / "rider-mean-quick"
     if command == ["compare"]:
-        Sweep(Setting(task="wine", algorithms=("ttv4",)), (), 4, 1, out)
+        Sweep.start(Setting(task="wine", algorithms=("ttv4",)), (), 4, 1, out)
     else:
         Comparison.start(setting, tuned, out)
     before = contents(tmp_path)

@@ -81,8 +81,8 @@ def test_an_interrupted_search_goes_on_to_the_same_outcome(
     with monkeypatch.context() as patch:
         patch.setattr(Search, "save", save_then_stop)
         assert main([*QUICK, "--out", str(parts)]) == 130
-    assert "Go on with: ohmgrad tune --task wine" in capsys.readouterr().out
-    assert main([*QUICK, "--out", str(parts), "--resume"]) == 0
+    assert f"Go on with: ohmgrad tune --resume --out {parts}" in capsys.readouterr().out
+    assert main(["tune", "--resume", "--workers", "1", "--out", str(parts)]) == 0
     results = [json.loads(path.read_text(encoding="utf-8")) for path in (whole, parts)]
     for result in results:
         del result["wall_seconds"]
@@ -91,8 +91,27 @@ def test_an_interrupted_search_goes_on_to_the_same_outcome(
 
 def test_a_search_is_not_mixed_with_another(tmp_path: Path) -> None:
     setting = Setting(task="wine", algorithms=("sgd",))
-    Search(setting, 2, tmp_path / "tuned.json").write()
+    Search.start(setting, 2, tmp_path / "tuned.json")
     with pytest.raises(ConfigError, match=r"--resume.*--overwrite"):
-        Search(setting, 2, tmp_path / "tuned.json")
-    with pytest.raises(ConfigError, match="a search with other options"):
-        Search(setting, 3, tmp_path / "tuned.json", resume=True)
+        Search.start(setting, 2, tmp_path / "tuned.json")
+    assert Search.resume(tmp_path / "tuned.json", {"trials": 2, "task": "wine"}).setting == setting
+    for name, value, known in (("trials", 3, "2"), ("states", 4, "10")):
+        with pytest.raises(
+            ConfigError, match=f"--{name} contradicts the search in .*, which has {known}.*another file"
+        ):
+            Search.resume(tmp_path / "tuned.json", {name: value})
+
+
+@pytest.mark.parametrize("go_on", [[], ["--resume"], ["--overwrite"]])
+def test_a_folder_is_no_file_of_a_search(tmp_path: Path, go_on: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune", *go_on, "--out", str(tmp_path)]) == 2
+    assert "--out of tune is a file, such as tuned.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "[1, 2]", '{"best": {}}'], ids=["none", "list", "another"])
+def test_only_a_search_can_be_gone_on_with(tmp_path: Path, content: str | None, capsys: Any) -> None:
+    path = tmp_path / "tuned.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    assert main(["tune", "--resume", "--out", str(path)]) == 2
+    assert f"{path} holds no search to go on with" in capsys.readouterr().err

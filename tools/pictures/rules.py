@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ohmgrad.analysis.plots.response import SHADE
 from ohmgrad.configs import (
     BufferedTransferCompound,
     ChoppedTransferCompound,
@@ -25,6 +28,9 @@ from ohmgrad.configs import (
 from pictures.drawing import NOTE, figure_of, finish, line, save, target
 from pictures.experiment import NOISE, STATES, TARGETS, cell, learn
 
+CHOPPERS = ("ttv3", "ttv4", "e-rider")
+LATE = 500
+"""Samples at the end in which A and the phases are shown where there are choppers: of all, they would be a tangle."""
 OFFSET = 0.3
 """Where the symmetric points are in the right panel."""
 SAMPLES = 2000
@@ -101,18 +107,26 @@ CASES = {
 def draw_rule(name: str, folder: Path) -> None:
     """Draw what the watched weight and its cells do under a rule."""
     case = CASES[name]
-    hidden = name in ("ttv1", "ttv2", "ttv3", "ttv4")  # A is no part of W
+    hidden, chopped = name in ("ttv1", "ttv2", "ttv3", "ttv4"), name in CHOPPERS  # hidden: A is no part of W
+    shown = " A: at the end alone; grey: flipped." if chopped else ""
     figure, panels = figure_of(
         case.title,
         f"One of {len(TARGETS) * len(TARGETS[0])} weights learns from noisy gradients ($\\sigma$ = {NOISE:g}); cells of"
-        f" {STATES} states, steps with 30 % noise.",
+        f" {STATES} states, steps with 30 % noise.{shown}",
     )
     for axes, point in zip(panels, (0.0, OFFSET), strict=True):
         traces = learn(case.config(point), SAMPLES, case.rate, tuple(case.parts.values()))
+        begin = SAMPLES - LATE if chopped else 0
+        if chopped:
+            for sample in (traces.signs[begin:] < 0).nonzero()[:, 0].tolist():
+                axes.axvspan(begin + sample, begin + sample + 1, color=SHADE, zorder=0, linewidth=0)
         for letter, part in case.parts.items():
             if letter == "C" and hidden:
                 continue  # it is W
-            line(axes, letter, traces.parts[part], "middle array" if letter == "middle" else letter)
+            values = traces.parts[part].clone()
+            if letter == "A":
+                values[:begin] = torch.nan
+            line(axes, letter, values, "middle array" if letter == "middle" else letter)
         line(axes, "W", traces.weight, "W = C" if hidden else "W")
         target(axes, TARGETS[0][0])
         finish(axes, f"Symmetric points at {point:g}", columns=6)

@@ -55,10 +55,10 @@ def draw_hyperparameters(folder: Path) -> None:
 
     _curve(right, 3, "TTv3", flips, errors("TTv3 flips   ", flips, chopped(ChoppedTransferCompound)))
     _curve(right, 4, "TTv4", flips, errors("TTv4 flips   ", flips, chopped(DynamicTransferCompound)))
-    for axes, title, values in zip(
-        panels, ("lr", "transfer_lr", "in_chop_prob"), (rates, transfers, flips), strict=True
-    ):
-        frame(axes, "Error", title, legend=2)
+    titles = {"Learning rate": "lr", "Rate of the transfer": "transfer_lr", "Chance of a flip": "in_chop_prob"}
+    left.set_ylabel("error of a weight (normalised units)", fontsize=9)
+    for axes, (title, field), values in zip(panels, titles.items(), (rates, transfers, flips), strict=True):
+        frame(axes, title, field, legend=2)
         axes.set_xscale("log")
         axes.minorticks_off()
         axes.set_xticks(values, [f"{value:g}" for value in values])

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ohmgrad import presets
 from ohmgrad.analysis.candidates import Candidates
 from ohmgrad.configs import PulsedDevice
-from ohmgrad.parameters.base import Config
+from ohmgrad.presets.code import expression, imports
+
+DIGITS = 6
+"""Of the numbers in the line of Python."""
 
 
 @dataclass(frozen=True)
@@ -105,19 +107,12 @@ class DeviceFit:
     @property
     def code(self) -> str:
         """The Python expression that makes the device."""
-        kind, default = type(self.device), _default(type(self.device))
-        fields = [name for name in kind.model_fields if name not in self.device.derived()]
-        given = ((name, getattr(self.device, name)) for name in fields)
-        different = [f"{name}={_text(value)}" for name, value in given if value != getattr(default, name, None)]
-        return f"{kind.__name__}({', '.join(different)})"
+        return expression(self.device, DIGITS)
 
     @property
     def line(self) -> str:
         """The same after its import."""
-        kind = type(self.device)
-        home = "ohmgrad.presets" if hasattr(presets, kind.__name__) else "ohmgrad.configs"
-        home = home if kind.__module__.startswith("ohmgrad.") else kind.__module__
-        return f"from {home} import {kind.__name__}; device = {self.code}"
+        return "; ".join([*imports([self.device]), f"device = {self.code}"])
 
     @property
     def advice(self) -> str:
@@ -161,20 +156,6 @@ class DeviceFit:
 
         draw_fit(self, Path(path))
         return Path(path)
-
-
-def _default(kind: type[Config]) -> Any:
-    """The device of a class as it comes; None if it does not come by itself."""
-    try:
-        return kind()
-    except Exception:  # a class of the user may raise anything
-        return None
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_text, value))}]"
-    return f"{value:.6g}" if isinstance(value, float) else repr(value)
 
 
 def _known(value: float) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ohmgrad.errors import ConfigError
 from ohmgrad.lab.cells import make_cell
 from ohmgrad.lab.fields import configure
 from ohmgrad.lab.recipes import RECIPES
-from ohmgrad.lab.settings import Setting, shown
+from ohmgrad.lab.settings import Setting
 from ohmgrad.lab.storage import begin, begun, read_json, versions, write_json
 from ohmgrad.lab.training import Job
 from ohmgrad.lab.tune import TUNED_FOR
@@ -81,13 +81,7 @@ class Comparison:
         """
         plain = begun(folder, KIND, resume=True, overwrite=False)
         setting = Setting.from_plain(plain["setting"])
-        for field in fields(Setting):
-            name, value = field.name, getattr(setting, field.name)
-            if name in given and given[name] != value:
-                raise ConfigError(
-                    f"--{name.replace('_', '-')} contradicts the comparison in {folder}, which has {shown(value)}. "
-                    "Leave it out, or choose another folder (--out)."
-                )
+        setting.require_agreement(given, f"comparison in {folder}")
         if tuned is not None and _knobs_of(setting, tuned) != plain["knobs"]:
             raise ConfigError(
                 f"--tuned contradicts the comparison in {folder}, which has other hyperparameters. Leave it out, or "

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SPARKS = "▁▂▃▄▅▆▇█"
+STARTING = "starting (compiles once)"
+"""Before any run has made a step: if something must be compiled, it is now, and it is kept on disk."""
+TITLE = 36
+"""Characters for the name of a run, at least."""
 
 
 def follow(
@@ -44,7 +48,10 @@ def follow(
     )
     if not jobs:
         return
-    steps = len(jobs) * jobs.length if isinstance(jobs, pool.Source) else sum(job.length for job in jobs)
+    if isinstance(jobs, pool.Source):  # those to come have names like the others
+        steps, wide = len(jobs) * jobs.length, TITLE
+    else:
+        steps, wide = sum(job.length for job in jobs), max(TITLE, *(len(job.title) for job in jobs))
     with Progress(*columns, console=console, speed_estimate_period=600, transient=True) as progress:
         every = progress.add_task(f"[bold]{title}", total=steps, note=_runs(kept, kept + len(jobs)))
         bars: dict[int, Any] = {}
@@ -53,14 +60,18 @@ def follow(
         for event in pool.run(jobs, workers):
             job, before = jobs[event.index], done.get(event.index, 0)
             if event.news is None:
-                bars[event.index] = progress.add_task(job.title, total=job.length, note="starting")
+                bars[event.index] = progress.add_task(
+                    job.title, total=job.length, note="starting" if done else STARTING
+                )
             elif isinstance(event.news, dict):
                 keep(job, event.news)
                 finished += 1
                 progress.update(every, advance=job.length - before, note=_runs(kept + finished, kept + len(jobs)))
                 progress.remove_task(bars[event.index])
                 if lines or not console.is_terminal:
-                    console.print(f"{job.title:<36} {job.outcome(event.news)}", highlight=False)
+                    if finished == 1:
+                        console.print(f"{title:<{wide}} {job.heading}", style="dim", soft_wrap=True)
+                    console.print(f"{job.title:<{wide}} {job.outcome(event.news)}", highlight=False, soft_wrap=True)
             else:
                 done[event.index] = event.news.done
                 progress.update(bars[event.index], completed=event.news.done, note=event.news.note)

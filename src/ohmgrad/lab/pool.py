@@ -45,6 +45,10 @@ class Job(Protocol):
     def run(self) -> Iterator[Progress | dict[str, Any]]:
         """Do it: yields progress, and at last the record (JSON values)."""
 
+    @property
+    def heading(self) -> str:
+        """What the columns of :meth:`outcome` are."""
+
     def outcome(self, record: dict[str, Any]) -> str:
         """A record in a line."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
@@ -130,6 +131,22 @@ def shown(value: Any) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
+def require_agreement(given: Mapping[str, Any], known: Mapping[str, Any], what: str, another: str) -> None:
+    """Refuse an option that contradicts what is gone on with.
+
+    :param given: options by name; :param known: what they are in what is gone on with.
+    :param what: that, and where it is; :param another: what could be chosen instead.
+    :raises ConfigError: says which option, and what it was.
+    """
+    for name, value in known.items():
+        if name in given and given[name] != value:
+            option = "RULE" if name == "rule" else f"--{name.replace('_', '-')}"
+            raise ConfigError(
+                f"{option} contradicts the {what}, which has {shown(value) or 'none'}. Leave it out, or choose another "
+                f"{another} (--out)."
+            )
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a comparison trains, and how: everything that decides its numbers beside the tuned hyperparameters."""
@@ -156,6 +173,10 @@ class Setting:
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self) | {"algorithms": list(self.algorithms)}
+
+    def require_agreement(self, given: Mapping[str, Any], what: str, another: str = "folder") -> None:
+        """Refuse options that contradict it, see :func:`require_agreement`."""
+        require_agreement(given, {field.name: getattr(self, field.name) for field in fields(self)}, what, another)
 
     def words(self, without: tuple[str, ...] = ()) -> list[str]:
         """As options of the command line; the folder of images only where it is not the usual one."""

@@ -67,9 +67,14 @@ class Job:
         """See :func:`train`."""
         return train(self)
 
+    @property
+    def heading(self) -> str:
+        """See :class:`ohmgrad.lab.pool.Job`."""
+        return "accuracy      time"
+
     def outcome(self, record: dict[str, Any]) -> str:
         """See :class:`ohmgrad.lab.pool.Job`."""
-        text = f"{100 * record['epochs'][-1]['accuracy']:5.1f} %  {record['seconds']:6.1f} s"
+        text = f"{100 * record['epochs'][-1]['accuracy']:6.1f} %  {record['seconds']:6.1f} s"
         return text + ("  diverged" if record["diverged"] else "")
 
 

@@ -19,10 +19,12 @@ import numpy as np
 
 from ohmgrad.errors import ConfigError
 from ohmgrad.lab.recipes import RECIPES, Space
-from ohmgrad.lab.settings import RULES, Setting
+from ohmgrad.lab.settings import RULES, Setting, require_agreement
 from ohmgrad.lab.storage import read_json, versions, write_json
 from ohmgrad.lab.training import Job
 
+WHAT = "Hyperparameters found by `ohmgrad tune`; scores are validation accuracies."
+"""What a file of a search says of itself."""
 FINALISTS = 3
 """Trials of an algorithm that reach the second round."""
 LAST_EPOCHS = 3
@@ -55,22 +57,44 @@ class Search:
         second round.
     :param trials: trials of every algorithm in the first round.
     :param path: the file.
-    :param resume: take over the scores that the file holds already.
-    :raises ConfigError: the file holds another search, or ``resume`` is not set and it holds any.
     """
 
-    def __init__(
-        self, setting: Setting, trials: int, path: Path, resume: bool = False, overwrite: bool = False
-    ) -> None:
+    def __init__(self, setting: Setting, trials: int, path: Path) -> None:
         self.setting, self.path = setting, path
         self.trials = [trial for name in setting.algorithms for trial in draw_trials(name, trials)]
         self.seconds = 0.0
+
+    @classmethod
+    def start(cls, setting: Setting, trials: int, path: Path, overwrite: bool = False) -> Search:
+        """A new search.
+
+        :raises ConfigError: the file exists and ``overwrite`` is not set, or it is a folder.
+        """
+        _require_file(path)
         if path.exists() and not overwrite:
-            if not resume:
-                raise ConfigError(
-                    f"{path} exists: go on with it (--resume), replace it (--overwrite) or choose another file (--out)."
-                )
-            self._take_over(read_json(path))
+            raise ConfigError(
+                f"{path} exists: go on with it (--resume), replace it (--overwrite) or choose another file (--out)."
+            )
+        search = cls(setting, trials, path)
+        search.write()
+        return search
+
+    @classmethod
+    def resume(cls, path: Path, given: Mapping[str, Any]) -> Search:
+        """The search in a file, with its scores; whatever is ``given`` must agree with it.
+
+        :raises ConfigError: there is none, or it is contradicted.
+        """
+        _require_file(path)
+        known = read_json(path) if path.exists() else None
+        if not isinstance(known, dict) or known.get("what") != WHAT:
+            raise ConfigError(f"{path} holds no search to go on with. Leave out --resume, or name its file (--out).")
+        setting, trials = Setting.from_plain(known["setting"]), known["trials_per_algorithm"]
+        setting.require_agreement(given, f"search in {path}", "file")
+        require_agreement(given, {"trials": trials}, f"search in {path}", "file")
+        search = cls(setting, trials, path)
+        search._take_over(known)
+        return search
 
     def first_round(self) -> list[Job]:
         """What is left of the first round: one seed for every trial."""
@@ -103,7 +127,7 @@ class Search:
         write_json(
             self.path,
             {
-                "what": "Hyperparameters found by `ohmgrad tune`; scores are validation accuracies.",
+                "what": WHAT,
                 "setting": self.setting.plain(),
                 "trials_per_algorithm": len(self.trials) // len(self.setting.algorithms),
                 "finalists": FINALISTS,
@@ -128,11 +152,18 @@ class Search:
     def _take_over(self, known: Mapping[str, Any]) -> None:
         drawn = [(trial.algorithm, trial.number, trial.knobs) for trial in self.trials]
         kept = [(trial["algorithm"], trial["number"], trial["knobs"]) for trial in known["trials"]]
-        if known["setting"] != self.setting.plain() or drawn != kept:
-            raise ConfigError(f"{self.path} holds a search with other options. Give the same, or another file (--out).")
+        if drawn != kept:
+            raise ConfigError(
+                f"{self.path} holds trials that this version of ohmgrad would not draw. Choose another file (--out)."
+            )
         for trial, old in zip(self.trials, known["trials"], strict=True):
             trial.scores = dict(old["scores"])
         self.seconds = known["wall_seconds"]
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder, but --out of tune is a file, such as tuned.json. Name one.")
 
 
 def draw_trials(algorithm: str, count: int) -> list[Trial]:

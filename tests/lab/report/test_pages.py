@@ -125,7 +125,7 @@ def reproduction(folder: Path) -> Reproduction:
 def sweep(folder: Path) -> Sweep:
     """Of analog SGD, as if the accuracy were the learning rate."""
     setting = Setting(task="wine", algorithms=("sgd",), epochs=1, seeds=1)
-    made = Sweep(setting, ["lr=0.1..1:log", "dw_min_std=0.1,0.2"], 6, 1, folder / "sweep")
+    made = Sweep.start(setting, ["lr=0.1..1:log", "dw_min_std=0.1,0.2"], 6, 1, folder / "sweep")
     for job in made.first_round():
         made.keep_proposal(job, {"diverged": False, "epochs": [{"accuracy": job.knobs["lr"]}]})
     made.write_results()

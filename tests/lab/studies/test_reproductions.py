@@ -81,8 +81,22 @@ def test_a_reproduction_leaves_tables_a_verdict_a_picture_and_numbers(
 
 def test_a_small_version_says_that_it_is_one(doubling: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert reproduce("--quick") == 0
-    assert "small version" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "small version: 1 of 1 claims hold" in printed
+    assert "reproduced" not in printed
     assert len(list((doubling.parent / "doubling-quick" / "trials").iterdir())) == 8
+
+
+def test_lines_of_finished_trials_stand_below_each_other(doubling: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reproduce("--quick") == 0
+    printed = capsys.readouterr().out.splitlines()
+    heading = next(number for number, line in enumerate(printed) if line.startswith("doubling") and "time" in line)
+    lines = printed[heading + 1 : heading + 9]
+    assert all("seed" in line and line.endswith(" s") for line in lines)
+    assert len({line.rindex(".") for line in lines}) == 1  # of the seconds
+    values = [line.rsplit(maxsplit=3)[1] for line in lines]
+    ends = {line.index(value, line.index("seed") + 7) + len(value) for line, value in zip(lines, values, strict=True)}
+    assert len(ends) == 1
 
 
 def test_it_goes_on_where_it_was_stopped(doubling: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +121,7 @@ def test_a_verdict_is_no_better_than_its_claims() -> None:
     held, failed = Claim("so", "", True), Claim("not so", "", False)
     assert verdict([held, held]).startswith("reproduced: 2 of 2")
     assert verdict([held, failed]).startswith("not reproduced in full: 1 of 2")
+    assert verdict([held, failed], quick=True) == "small version: 1 of 2 claims hold"
     assert verdict([Claim(QUESTION + "is it so?", "", False)]).startswith("there is no paper to reproduce: 0 of 1")
 
 

@@ -61,8 +61,12 @@ def _draw_curves(axes: Any, fit: DeviceFit) -> None:
             return trajectory(fit.candidates.cell(values), first, up)
 
         middle, error = curve(cell.values).numpy(), uncertainty(curve, cell.values, cell.covariance)
+        law = fit.candidates.cell(cell.values)
+        low, high = (  # no cell leaves its bounds, whatever its parameters are uncertain by
+            (middle + side * error).clip(float(law.lower), float(law.upper)) for side in (-2, 2)
+        )
         axes.plot(count, cell.weights.numpy(), linestyle="", marker=".", markersize=3, color=colour, alpha=0.4)
-        axes.fill_between(count, middle - 2 * error, middle + 2 * error, color=colour, alpha=0.25, linewidth=0)
+        axes.fill_between(count, low, high, color=colour, alpha=0.25, linewidth=0)
         axes.plot(count, middle, color=colour, linewidth=1.4)
     axes.plot([], [], linestyle="", marker=".", color=FAINT, label="measured")
     axes.plot([], [], color=FAINT, linewidth=1.4, label="law without noise, from the first weight")

@@ -118,11 +118,15 @@ def _draw_symmetry(axes: Any, values: Any, portrait: Portrait) -> None:
     at_bound = f", {100 * portrait.at_bound:.0f} % at a bound" if portrait.at_bound > 0.005 else ""
     frame(axes, f"Symmetric points of {len(portrait.symmetry)} cells{at_bound}", "cells")
     axes.set_ylabel(UNIT, fontsize=9)
-    if len(values):
+    if len(values) and not np.allclose(values, values[0], atol=1e-9):
         bottom, top = axes.get_ylim()
         _histogram(axes, values, np.linspace(bottom, top, 49))
         return
-    text = "none: up and down steps\nare equal at every weight"
+    text = (
+        f"that of every cell is {values[0]:.3g}"
+        if len(values)
+        else "none: up and down steps\nare equal at every weight"
+    )
     axes.text(0.5, 0.7, text, transform=axes.transAxes, ha="center", va="center", fontsize=10, color=INK)
     axes.set_xticks([])
 

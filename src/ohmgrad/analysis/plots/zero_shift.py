@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ohmgrad.analysis.zero_shift import ZeroShift
 
 
+INSIDE = 0.99
+"""Share of what is read that the histogram shows: a single cell far away would squeeze all others."""
+
+
 def draw_zero_shift(found: ZeroShift, path: Path) -> None:
     """Draw estimates over the exact points (left), and what is read at these, before and after (right)."""
     known = found.exact.isfinite()
@@ -28,11 +32,13 @@ def draw_zero_shift(found: ZeroShift, path: Path) -> None:
         left.plot(ends, ends, color=FAINT, linewidth=1.0, label="exact")
     frame(left, "Estimates", f"symmetric point by the law, {UNIT}", legend=2)
     left.set_ylabel("as read after the pulses", fontsize=9)
-    reach = 1.05 * float(np.abs([*exact, *error, 1e-3]).max())
+    reach = 1.05 * float(np.quantile(np.abs([*exact, *error, 1e-3]), INSIDE))
     bins = np.linspace(-reach, reach, 60)
+    outside = int(((np.abs(exact) > reach) | (np.abs(error) > reach)).sum())
+    beyond = f"; {outside} of {len(exact)} cells lie beyond" if outside else ""
     for values, colour, label in ((exact, DOWN, "before"), (-error, UP, "after")):
         right.hist(values, bins=bins, color=colour, alpha=0.6, label=label)
-    frame(right, "What is read at the symmetric points", UNIT, legend=2)
+    frame(right, f"What is read at the symmetric points{beyond}", UNIT, legend=2)
     right.set_ylabel("cells", fontsize=9)
     right.yaxis.get_major_locator().set_params(integer=True)
     save(figure, path)

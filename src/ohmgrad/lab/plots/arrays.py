@@ -12,6 +12,9 @@ from ohmgrad.analysis.plots.style import FAINT, INK, new_figure, save
 from ohmgrad.lab.recipes import RECIPES
 
 COLUMNS = {"A": "A, the fast array", "C": "C, the slow array", "W": "W, the visible weight"}
+BETWEEN = {"mrl": "A, C: first and last of 4", "lrtt": "A: product of two arrays"}
+"""What rules with more arrays than these show in their place."""
+MEANT = "A as the rule reads it: the signs of choppers\nare undone, and a digital reference is subtracted."
 
 
 def draw_arrays(records: Mapping[str, dict[str, Any]], subtitle: str, path: Path) -> None:
@@ -32,9 +35,11 @@ def draw_arrays(records: Mapping[str, dict[str, Any]], subtitle: str, path: Path
     image = None
     for row, (name, layer) in enumerate(layers.items()):
         y = 1 - (top + (row + 1) * (tall + 0.12)) / height
-        figure.text(
-            1.35 / width, y + tall / 2 / height, RECIPES[name].title, fontsize=9.5, color=INK, ha="right", va="center"
-        )
+        beside = {"x": 1.4 / width, "ha": "right"}
+        figure.text(y=y + tall / 2 / height, s=RECIPES[name].title, fontsize=9.5, color=INK, va="center", **beside)
+        if name in BETWEEN:
+            under = y + (tall / 2 - 0.18) / height
+            figure.text(y=under, s=BETWEEN[name], fontsize=7, color="#555555", va="center", **beside)
         for column, key in enumerate(COLUMNS):
             axes = figure.add_axes(((1.5 + column * (cell + 0.15)) / width, y, cell / width, tall / height))
             axes.set_xticks([])
@@ -58,5 +63,6 @@ def draw_arrays(records: Mapping[str, dict[str, Any]], subtitle: str, path: Path
     bar = figure.add_axes((1.5 / width, 0.5 / height, 4.2 / width, 0.12 / height))
     figure.colorbar(image, cax=bar, orientation="horizontal", extend="both")
     bar.tick_params(labelsize=8)
-    bar.set_title("weight (normalised units)", fontsize=8.5, loc="left", color="#444444")
+    figure.text(6.1 / width, 0.42 / height, MEANT, fontsize=8.5, color="#555555", va="center")
+    bar.set_title("A, C and W: weights (normalised units)", fontsize=8.5, loc="left", color="#444444")
     save(figure, path)

@@ -13,9 +13,14 @@ from ohmgrad.lab.plots.style import LINES
 from ohmgrad.lab.recipes import RECIPES
 from ohmgrad.lab.studies.study import Line
 
-TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
+TICKS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99)
 IN_A_LINE = 7
 """Entries of the legend in a line."""
+BANDS = 3
+"""Algorithms whose band is drawn, the best ones: of all, they would cover each other."""
+LABEL = "test accuracy (%), errors logarithmic"
+APART = 0.055
+"""Of the length of an axis lies between two ticks, at least."""
 CLOSEST = 2e-3
 """Accuracies are drawn as if at least this share of the answers were wrong."""
 
@@ -37,9 +42,10 @@ def learning_curves(records: Mapping[str, Sequence[dict[str, Any]]], what: str =
 
 
 def draw_curves(records: Mapping[str, Sequence[dict[str, Any]]], subtitle: str, path: Path) -> None:
-    """Draw test accuracy over epochs (left: mean, band from the worst to the best seed) and at the end (right).
+    """Draw test accuracy over epochs (left: mean, of the best the band from the worst to the best seed) and at the end.
 
-    The axis is logarithmic in the share of wrong answers: 90, 99 and 99.9 % are equally far apart.
+    The axis is logarithmic in the share of wrong answers, so that 90, 99 and 99.9 % are equally far apart, and it ends
+    at the best seed.
 
     :param records: records of the finished runs by algorithm.
     """
@@ -51,16 +57,19 @@ def draw_curves(records: Mapping[str, Sequence[dict[str, Any]]], subtitle: str, 
     figure = new_figure(11, height, "Learning curves", subtitle)
     left = figure.add_axes((0.065, below, 0.5, 1 - below - above))
     right = figure.add_axes((0.7, below, 0.275, 1 - below - above))
-    ends = {}
-    for line in learning_curves(records):
+    curves, ends = learning_curves(records), {}
+    banded = sorted(curves, key=lambda line: -line.y[-1])[:BANDS]
+    for line in curves:
         colour, dash = LINES[line.series]
-        left.fill_between(line.x, line.low, line.high, color=colour, alpha=0.12, linewidth=0)
+        if line in banded:
+            left.fill_between(line.x, line.low, line.high, color=colour, alpha=0.12, linewidth=0)
         left.plot(line.x, line.y, color=colour, linestyle=dash, linewidth=1.8, label=line.title)
         ends[line.series] = np.array([run["epochs"][-1]["accuracy"] for run in records[line.series]])
     for row, (name, values) in enumerate(ends.items()):
         colour, _ = LINES[name]
-        right.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.45, markersize=6, markeredgewidth=0)
-        right.plot(values.mean(), row, "|", color=colour, markersize=18, markeredgewidth=2.2)
+        whole = {"color": colour, "clip_on": False}  # also at the end of the axis
+        right.plot(values, np.full(len(values), row), "o", alpha=0.45, markersize=6, markeredgewidth=0, **whole)
+        right.plot(values.mean(), row, "|", markersize=18, markeredgewidth=2.2, **whole)
         right.annotate(
             f"{100 * values.mean():.1f}",
             (values.mean(), row),
@@ -70,18 +79,20 @@ def draw_curves(records: Mapping[str, Sequence[dict[str, Any]]], subtitle: str, 
             fontsize=8,
             color=INK,
         )
-    lowest = min(float(values.min()) for values in ends.values())
+    lowest, best = (float(some(np.concatenate(list(ends.values())))) for some in (np.min, np.max))
     start = min(run["epochs"][0]["accuracy"] for runs in records.values() for run in runs)
-    _accuracy_axis(left.yaxis, left.set_yscale, left.set_ylim, min(start, lowest))
-    _accuracy_axis(right.xaxis, right.set_xscale, right.set_xlim, lowest - 0.3 * (1 - lowest))
-    tidy(left, "mean over seeds; band: worst to best seed")
+    highest = max(epoch["accuracy"] for runs in records.values() for run in runs for epoch in run["epochs"])
+    _accuracy_axis(left.yaxis, left.set_yscale, left.set_ylim, min(start, lowest), highest)
+    _accuracy_axis(right.xaxis, right.set_xscale, right.set_xlim, lowest - 0.3 * (1 - lowest), best)
+    some = f" of the best {BANDS}" if len(curves) > BANDS else ""
+    tidy(left, f"mean over seeds; band{some}: worst to best seed")
     tidy(right, "last epoch; dots: seeds, bar: mean")
     left.set_xlabel("epoch", fontsize=9)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
-    left.set_ylabel("test accuracy (%)", fontsize=9)
+    left.set_ylabel(LABEL, fontsize=9)
     left.margins(x=0.01)
     figure.legend(loc="lower left", bbox_to_anchor=(0.055, 0.012), fontsize=8.5, frameon=False, ncols=IN_A_LINE)
-    right.set_xlabel("test accuracy (%)", fontsize=9)
+    right.set_xlabel(LABEL, fontsize=9)
     right.set_yticks(range(len(ends)), [RECIPES[name].title for name in ends], fontsize=9)
     for label, name in zip(right.get_yticklabels(), ends, strict=True):
         label.set_color(LINES[name][0])
@@ -90,7 +101,7 @@ def draw_curves(records: Mapping[str, Sequence[dict[str, Any]]], subtitle: str, 
     save(figure, path)
 
 
-def _accuracy_axis(axis: Any, set_scale: Any, set_limits: Any, lowest: float) -> None:
+def _accuracy_axis(axis: Any, set_scale: Any, set_limits: Any, lowest: float, highest: float) -> None:
     def forward(accuracy: Any) -> Any:
         return -np.log(np.maximum(1 - np.asarray(accuracy), CLOSEST))
 
@@ -100,8 +111,13 @@ def _accuracy_axis(axis: Any, set_scale: Any, set_limits: Any, lowest: float) ->
     from matplotlib.ticker import NullLocator
 
     set_scale("function", functions=(forward, backward))
-    lowest = max(0.0, lowest)
-    shown = [tick for tick in TICKS if tick >= lowest]
-    axis.set_ticks([*shown, 1 - CLOSEST], [*(f"{100 * tick:g}" for tick in shown), "100"])
+    lowest, most = max(0.0, lowest), min(highest, 1 - CLOSEST)
+    known = {tick: f"{100 * tick:g}" for tick in TICKS if lowest <= tick <= most}
+    known |= {most: "100"} if highest > most else {}
+    shown: list[float] = []
+    for tick in sorted(known, reverse=True):
+        if not shown or forward(shown[-1]) - forward(tick) > APART * (forward(most) - forward(lowest)):
+            shown.append(tick)
+    axis.set_ticks(shown, [known[tick] for tick in shown])
     axis.set_minor_locator(NullLocator())
-    set_limits(lowest, 1 - CLOSEST)
+    set_limits(lowest, 1 - (1 - most) ** 1.02 * (1 - lowest) ** -0.02)  # room for half a dot

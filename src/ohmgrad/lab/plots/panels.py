@@ -12,8 +12,8 @@ from ohmgrad.analysis.plots.style import new_figure, save, tidy
 from ohmgrad.lab.plots.style import LINES
 from ohmgrad.lab.studies.study import Line, Panel
 
-WIDTH, HEIGHT, COLUMNS = 4.6, 3.4, 3
-"""Size of a panel in inches, and how many stand side by side."""
+WIDTH, HEIGHT, COLUMNS = 4.6, 3.4, 2
+"""Size of a panel in inches, and how many stand side by side: more could not be read on a page."""
 
 
 def look_of(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:

@@ -12,11 +12,11 @@ LINES: dict[str, tuple[str, str]] = {
     "rttv3": ("#8e4fa8", "--"),
     "ttv4": ("#e08e00", "-"),
     "rlv2": ("#1a9870", "--"),
-    "mrl": ("#0072b2", ":"),
-    "rider": ("#e08e00", ":"),
-    "e-rider": ("#e08e00", "--"),
+    "mrl": ("#d45d9e", "-"),
+    "rider": ("#7a4b1e", "--"),
+    "e-rider": ("#7a4b1e", "-"),
     "lrtt": ("#777777", "--"),
     "mp": ("#777777", "-"),
 }
-"""Colour and dash of every algorithm; a residual rule has the colour of the rule that it extends, and another dash. The
-colours stay apart for colour-blind eyes."""
+"""Colour and dash of every algorithm. A colour is that of a family of two at most, of which one is dashed: a residual
+rule beside the rule that it extends, and RIDER without choppers."""

@@ -29,7 +29,7 @@ def report_reproduction(reproduction: Reproduction) -> Path:
         subtitle=study.paper,
         command=shlex.join([*words, "--out", str(reproduction.folder.parent)]),
         paragraphs=[study.setting],
-        verdict=verdict(claims),
+        verdict=verdict(claims, small),
         claims=claims,
         figures=[figure(panel, look) for panel in panels],
         tables=[from_terminal(panel_table(panel)) for panel in panels if panel.markers],

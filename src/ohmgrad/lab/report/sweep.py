@@ -32,6 +32,7 @@ def report_sweep(sweep: Sweep) -> Path:
         tables=[from_terminal(table) for table in tables],
         notes=["Proposals are scored on a part of the training samples; the test part was used for the winner alone."],
         details={
+            "The winner in Python": "\n".join(sweep.python()),
             "What was searched": as_text(plain_space(sweep.space)),
             "All proposals": as_text([vars(trial) for trial in sweep.trials]),
             **({"Configuration of the winner": as_text(read_json(tested[0])["config"])} if tested else {}),

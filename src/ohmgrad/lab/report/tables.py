@@ -31,7 +31,7 @@ class PageTable:
 def from_terminal(table: Table, without: Sequence[str] = ()) -> PageTable:
     """A table that was made for the terminal, so that both say the same; ``without`` are columns left out."""
     kept = [column for column in table.columns if _plain(column.header) not in without]
-    columns = [Column(_plain(column.header), column.justify == "right") for column in kept]
+    columns = [Column(_plain(column.header).replace("_\n", "_"), column.justify == "right") for column in kept]
     cells = [[_plain(cell) for cell in column.cells] for column in kept]
     styles = [str(row.style or "") for row in table.rows]
     return PageTable(_plain(table.title), columns, list(zip(styles, zip(*cells, strict=True), strict=True)))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-SMALL_VERSION = "This was the small version; leave out --quick for the setting of the claims."
+SMALL_VERSION = "It says little about the paper: leave out --quick for the setting of the claims."
 
 
 def show_studies(console: Console) -> None:
@@ -50,7 +50,7 @@ def show_reproduction(reproduction: Reproduction, console: Console) -> None:
         mark = "[green]yes[/green]" if claim.holds else "[red]no[/red]"
         said.add_row(mark, f"{claim.text}:\n[dim]{claim.measured}[/dim]")
     console.print(said)
-    console.print(f"[bold]{verdict(claims)}[/bold]", highlight=False)
+    console.print(f"[bold]{verdict(claims, reproduction.quick)}[/bold]", highlight=False)
     if reproduction.quick:
         console.print(SMALL_VERSION, style="dim")
     elif study.differences:

@@ -72,18 +72,20 @@ class Reproduction:
             "seconds": round(sum(record["seconds"] for record in results.records), 1),
             "panels": [asdict(panel) for panel in study.panels(results)],
             "claims": [asdict(claim) for claim in claims],
-            "verdict": verdict(claims),
+            "verdict": verdict(claims, self.quick),
             "versions": versions(),
         }
         write_json(path, content)
         return path
 
 
-def verdict(claims: list[Claim]) -> str:
-    """What the claims come to, in a line."""
+def verdict(claims: list[Claim], quick: bool = False) -> str:
+    """What the claims come to, in a line; a ``quick`` version neither reproduces anything nor fails to."""
     held = sum(claim.holds for claim in claims)
     if not claims:
         return "no claim was computed"
+    if quick:
+        return f"small version: {held} of {len(claims)} claims hold"
     if all(claim.text.startswith(QUESTION) for claim in claims):
         return f"there is no paper to reproduce: {held} of {len(claims)} questions have the answer yes"
     if held == len(claims):

@@ -71,9 +71,19 @@ class Trial:
                     "seconds": round(time.perf_counter() - started, 3),
                 }
 
+    @property
+    def heading(self) -> str:
+        """See :class:`ohmgrad.lab.pool.Job`."""
+        return f"{self.study.measure:>{self._width}}      time"
+
     def outcome(self, record: dict[str, Any]) -> str:
-        """A record in a line."""
-        return f"{record['value']:<10.3g} {record['seconds']:6.1f} s"
+        """See :class:`ohmgrad.lab.pool.Job`."""
+        return f"{record['value']:>{self._width}.3g}  {record['seconds']:6.1f} s"
+
+    @property
+    def _width(self) -> int:
+        """Of the column of values, below what they measure."""
+        return max(10, len(self.study.measure))
 
 
 QUESTION = "(a question) "

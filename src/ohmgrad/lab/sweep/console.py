@@ -21,10 +21,10 @@ def best_table(sweep: Sweep) -> Table:
     """The best proposals: first those with most seeds."""
     table = new_table(f"Best of {len(sweep.trials)} proposals for {sweep.recipe.title}")
     table.add_column("trial", justify="right")
-    table.add_column("validation accuracy", justify="right")
+    table.add_column("validation\naccuracy", justify="right")
     table.add_column("seeds", justify="right")
     for name in sweep.space:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(_in_two(name), justify="right", no_wrap=True)
     best = sweep.best
     for trial in sorted(sweep.trials, key=_rank)[:SHOWN]:
         knobs = (f"{trial.knobs[name]:.3g}" for name in sweep.space)
@@ -58,6 +58,19 @@ def show_sweep(sweep: Sweep, console: Console) -> None:
     if sweep.importances():
         console.print(importance_table(sweep))
     console.print(ending_text(sweep), style="bold", highlight=False)
+    console.print("\nThe winner in Python, for layers of your own:", style="dim")
+    for line in sweep.python():
+        console.out(line, highlight=False)
+    console.print()
+
+
+def _in_two(name: str) -> str:
+    """The name of a field in two lines, broken where a word ends; a short one in one."""
+    breaks = [place + 1 for place, letter in enumerate(name) if letter == "_"]
+    if len(name) < 10 or not breaks:
+        return name
+    middle = min(breaks, key=lambda place: abs(2 * place - len(name)))
+    return f"{name[:middle]}\n{name[middle:]}"
 
 
 def _rank(trial: Trial) -> tuple[int, float, int]:

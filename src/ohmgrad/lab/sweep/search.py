@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ohmgrad.errors import ConfigError
 from ohmgrad.lab.cells import make_cell
+from ohmgrad.lab.fields import configure
 from ohmgrad.lab.pool import Source
 from ohmgrad.lab.recipes import RECIPES, Choice, LinearRange, LogRange, Scale, WholeRange
-from ohmgrad.lab.settings import Setting
-from ohmgrad.lab.storage import begin, begun, read_json, versions, write_json
+from ohmgrad.lab.settings import Setting, require_agreement
+from ohmgrad.lab.storage import SETTING, begin, begun, read_json, versions, write_json
 from ohmgrad.lab.training import Job
 from ohmgrad.lab.tune import Trial, finalists, plain_space, score, spread, validation_job, winner
 from ohmgrad.lab.vary import space_of
+from ohmgrad.presets.code import as_python
 
 if TYPE_CHECKING:
     import optuna
@@ -62,35 +63,49 @@ class Sweep:
 
     :param setting: one algorithm, task, device, states, batch size, epochs; ``seeds`` for the finalists and the test.
     :param vary: ranges beside those of the recipe, as of :func:`ohmgrad.lab.vary.space_of`.
-    :param trials: proposals in total; a search that is resumed may be given more.
-    :raises ConfigError: the folder holds another search, or one and neither ``resume`` nor ``overwrite`` is set, or
-        nothing to go on with.
+    :param trials: proposals in total.
     """
 
-    def __init__(
-        self, setting: Setting, vary: Sequence[str], trials: int, seed: int, folder: Path,
-        resume: bool = False, overwrite: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, setting: Setting, vary: Sequence[str], trials: int, seed: int, folder: Path) -> None:
         (self.algorithm,) = setting.algorithms
         self.recipe = RECIPES[self.algorithm]
         self.setting, self.vary, self.wanted, self.seed, self.folder = setting, list(vary), trials, seed, folder
         self.space = space_of(self.recipe, make_cell(setting.device, setting.states), vary)
-        self._open(resume, overwrite)
         self.study = _study(folder / JOURNAL, self.algorithm)
         self._running: dict[int, optuna.Trial] = {}
         self._first = spread(self.space, FIRST, np.random.default_rng(seed))
         self._forget_unfinished()
 
-    def _open(self, resume: bool, overwrite: bool) -> None:
-        content = {"setting": self.setting.plain(), "vary": self.vary, "seed": self.seed}
-        found = begun(self.folder, KIND, resume, overwrite)
-        if not resume:
-            begin(self.folder, KIND, content, "runs", "results.json", JOURNAL)
-        elif unlike := [name for name in content if found.get(name) != content[name]]:
-            raise ConfigError(
-                f"{self.folder} holds a search with another {unlike[0]}: {found.get(unlike[0])}. Give the same, or "
-                "another folder (--out)."
-            )
+    @classmethod
+    def start(
+        cls, setting: Setting, vary: Sequence[str], trials: int, seed: int, folder: Path, overwrite: bool = False
+    ) -> Sweep:
+        """A new search.
+
+        :raises ConfigError: the folder holds an earlier search and ``overwrite`` is not set, or something else; or a
+            range says nothing, or does not fit the rule.
+        """
+        begun(folder, KIND, resume=False, overwrite=overwrite)
+        (algorithm,) = setting.algorithms
+        space_of(RECIPES[algorithm], make_cell(setting.device, setting.states), vary)  # before anything is removed
+        content = {"setting": setting.plain(), "vary": list(vary), "trials": trials, "seed": seed}
+        begin(folder, KIND, content, "runs", "results.json", JOURNAL)
+        return cls(setting, vary, trials, seed, folder)
+
+    @classmethod
+    def resume(cls, folder: Path, given: Mapping[str, Any]) -> Sweep:
+        """The search in a folder; whatever is ``given`` must agree with it, but ``trials`` may be more.
+
+        :raises ConfigError: there is none, or it is contradicted.
+        """
+        plain = begun(folder, KIND, resume=True, overwrite=False)
+        setting, what = Setting.from_plain(plain["setting"]), f"search in {folder}"
+        rest = {"rule": setting.algorithms[0], "vary": tuple(plain["vary"]), "seed": plain["seed"]}
+        require_agreement(given, rest, what, "folder")
+        setting.require_agreement(given, what)
+        trials = given.get("trials", plain.get("trials", 0))
+        write_json(folder / SETTING, plain | {"trials": trials})
+        return cls(setting, plain["vary"], trials, plain["seed"], folder)
 
     def _forget_unfinished(self) -> None:
         """What waited or ran when a search was stopped is proposed again."""
@@ -166,6 +181,13 @@ class Sweep:
         records = (read_json(self._path(job, self.best)) for job in self._tests())
         return Ending([record["epochs"][-1]["accuracy"] for record in records])
 
+    def python(self) -> list[str]:
+        """The lines of Python that make configuration and optimizer of the winner."""
+        cell, knobs = make_cell(self.setting.device, self.setting.states), self.best.knobs
+        lines = as_python(configure(self.recipe, cell, knobs))
+        optimizer = f"optimizer = AnalogSGD(model.parameters(), lr={knobs['lr']})"
+        return ["from ohmgrad import AnalogSGD", *lines, optimizer]
+
     def importances(self) -> dict[str, float]:
         """The share of every hyperparameter in the variance of the scores (fANOVA), largest first; empty if unknown."""
         import optuna
@@ -187,6 +209,7 @@ class Sweep:
             "complete": ending is not None and len(trials) >= self.wanted,
             "versions": self.versions(),
             "best": {self.algorithm: self.best.knobs},
+            "python": self.python(),
             "scores": {self.algorithm: round(self.best.mean, 6)},
             "test": None if ending is None else vars(ending) | {"mean": ending.mean, "spread": ending.spread},
             "importances": self.importances(),
