@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ohmgrad import AnalogLinear
+from ohmgrad.algorithms.multi_tile import MultiTileTransfer
 from ohmgrad.configs import ConstantStepDevice, MultiTileTransferCompound, SoftBoundsDevice, UnitCellRPUConfig
 from ohmgrad.errors import OptimizerError
 from ohmgrad.optim import AnalogSGD, WarmStart
@@ -142,6 +143,15 @@ def test_a_warm_start_that_nobody_drives_warns_once() -> None:
         learn(model, 1)
     learn(model, 1001)  # without a further one
     learn(layer(2), 1001)  # a chain of two has nothing to wait for
+
+
+def test_phases_may_be_ended_by_hand() -> None:
+    model = layer(3)
+    (rule,) = (module for module in model.modules() if isinstance(module, MultiTileTransfer))
+    learn(model, 999)
+    rule.next_phase()
+    learn(model, 999)
+    assert int(rule.known("phase")) == 1
 
 
 def test_a_warm_start_that_is_driven_may_take_its_time_but_its_copy_has_no_driver() -> None:

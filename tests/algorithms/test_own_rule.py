@@ -68,6 +68,16 @@ def test_fields_that_the_inherited_rule_cannot_know_are_refused() -> None:
     class Other(ZoneCompound):
         gamma: float = 0.5
 
+    class Checked(TransferCompound):
+        largest: float = 2.0
+
+        def check(self) -> None:
+            super().check()
+            assert self.gamma <= self.largest
+
+    class Named(TransferCompound):
+        label: str = "mine"
+
     message = r"^Unbuilt adds 'zone' but builds the rule of TransferCompound\. Define build\(self, site\)"
     with pytest.raises(ConfigError, match=message):
         update(Unbuilt)
@@ -75,7 +85,8 @@ def test_fields_that_the_inherited_rule_cannot_know_are_refused() -> None:
         update(Chopped)
     with pytest.raises(ConfigError, match="Further adds 'further' but builds the rule of ZoneCompound"):
         update(Further)
-    assert update(Other).isfinite().all()
+    for useful in (Other, Checked, Named):
+        assert update(useful).isfinite().all()
 
 
 def test_a_matrix_that_a_rule_does_not_have_is_named_with_the_one_it_has() -> None:

@@ -174,7 +174,7 @@ def test_a_run_that_is_resumed_goes_on_in_its_file(tmp_path: Path) -> None:
         save_checkpoint(checkpoint, model=model, recorder=recorder)
         train(model, optimizer, 1)
     before = file.read_bytes()
-    file.write_bytes(before + b"6,0,0.1")  # the crash
+    file.write_bytes(before + b"6,0,0.1")  # the crash; the number was longer
     model, optimizer = made(rule("ttv2"))
     with Recorder(model, optimizer, every=2, to=file) as recorder:
         load_checkpoint(checkpoint, model=model, recorder=recorder)
@@ -182,7 +182,27 @@ def test_a_run_that_is_resumed_goes_on_in_its_file(tmp_path: Path) -> None:
     assert file.read_bytes().startswith(before)
     with file.open(encoding="utf-8") as rows:
         steps = [int(row["step"]) for row in csv.DictReader(rows)]
-    assert steps == [2, 2, 4, 4, 6, 4, 4, 6, 6]
+    assert steps == [2, 2, 4, 4, 4, 4, 6, 6]
+
+
+def test_pulses_per_step_after_a_continuation_are_those_of_the_steps_since() -> None:
+    model, optimizer = made(rule("sgd"))
+    with Recorder(model, optimizer, every=4) as recorder:
+        recorder.load_state_dict({"steps": 3})  # one step before the next row
+        train(model, optimizer, 1)
+        (row, *_) = recorder.rows
+    assert row["step"] == 4
+    assert row["pulses_per_step_0"] == row["pulses_0"] > 0
+
+
+def test_a_run_without_a_pulse_can_be_drawn(tmp_path: Path) -> None:
+    model, optimizer = made(rule("sgd"))
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    with Recorder(model, optimizer, every=1) as recorder:
+        train(model, optimizer, 2)
+        assert {row["pulses_0"] for row in recorder.rows} == {0}
+        assert recorder.plot(tmp_path / "quiet.png").exists()
 
 
 def test_a_file_with_other_columns_is_left_alone(tmp_path: Path) -> None:

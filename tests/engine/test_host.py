@@ -98,3 +98,15 @@ def test_a_copy_knows_what_stays(way: str) -> None:
 
 def test_it_is_shared_between_processes_like_any_buffer() -> None:
     assert Counting().share_memory().counter.is_shared()
+
+
+def test_what_was_loaded_comes_back_from_wherever_a_module_was_unpickled() -> None:
+    module = Counting()
+    module.load_state_dict({"counter": torch.tensor(5), "array": torch.ones(2)})
+    state = module.__dict__ | {"_loaded": {name: elsewhere(value) for name, value in module._loaded.items()}}
+    again, old = Counting.__new__(Counting), Counting.__new__(Counting)
+    again.__setstate__(state)
+    assert type(again.counted_here("counter")) is Tensor
+    assert int(again.counted_here("counter")) == 3
+    old.__setstate__({name: value for name, value in state.items() if name != "_loaded"})
+    assert int(old.counted_here("counter")) == 5

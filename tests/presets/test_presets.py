@@ -459,7 +459,7 @@ def test_a_learning_rate_is_sent_to_the_optimizer(rule: str) -> None:
 
 
 def test_a_field_of_other_rules_is_refused_with_their_names() -> None:
-    with pytest.raises(ConfigError, match=r"analog SGD.*'gamma' \(given 0.1\), as it has one array: .*ttv1, ttv2"):
+    with pytest.raises(ConfigError, match=r"analog SGD.*'gamma' \(given 0.1\), as it has no fast array: .*ttv1, ttv2"):
         build_config("sgd", SoftBoundsDevice, gamma=0.1)
     with pytest.raises(ConfigError, match=r"analog SGD has no field 'transfer_every'.*ttv1"):
         build_config("sgd", SoftBoundsDevice, n_devices=2, transfer_every=2)

@@ -37,7 +37,7 @@ class RuleParameters(Config, ABC):
 
     def check_build(self) -> None:
         """Raise :class:`~ohmgrad.errors.ConfigError` if a class adds fields that :meth:`build` cannot know."""
-        if added := unknown_to(type(self), "build"):
+        if added := unknown_to(self, "build"):
             name, owner = type(self).__name__, next(each for each in type(self).__mro__ if "build" in vars(each))
             raise ConfigError(
                 f"{name} adds {', '.join(map(repr, added))} but builds the rule of {owner.__name__}."

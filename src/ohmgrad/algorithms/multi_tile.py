@@ -131,6 +131,7 @@ class MultiTileTransfer(Transfer):
 
     def next_phase(self) -> None:
         """Go on to the next phase; nothing happens after the last."""
+        self._undriven = 0
         if self.is_warming_up:
             self.known("phase").add_(1)
 

@@ -80,6 +80,7 @@ class Recorder:
         if not self._layers:
             raise ConfigError("Recorder: the model has no analog layer. Give one that has, or convert it.")
         self.every, self.steps = every, 0
+        self._measured = 0  # the step from which pulses are counted
         self.rows: list[dict[str, Any]] = []
         self._sink = sink_of(to, self.columns)
         self._hook = optimizer.register_step_post_hook(self._after_step)
@@ -106,10 +107,11 @@ class Recorder:
         if self.steps % self.every:
             return
         for name, layer in self._layers.items():
-            row = {"step": self.steps, "layer": name, **layer.measure(self.every)}
+            row = {"step": self.steps, "layer": name, **layer.measure(self.steps - self._measured)}
             self.rows.append(row)
             if self._sink is not None:
                 self._sink.write(row)
+        self._measured = self.steps
 
     def state_dict(self) -> dict[str, Any]:
         """How many steps there were."""
@@ -123,7 +125,7 @@ class Recorder:
         steps = state_dict.get("steps")
         if not isinstance(steps, int) or steps < 0:
             raise ConfigError(f"Recorder: a state with steps = {steps!r}. Give one that Recorder.state_dict() gave.")
-        self.steps = steps
+        self.steps = self._measured = steps
 
     def close(self) -> None:
         """Record no more; ``rows`` stay."""

@@ -41,8 +41,8 @@ class _Csv:
                 f"Recorder: to = {str(path)!r} exists, and its columns are not those of this model. Give another name,"
                 " or move the file away."
             )
-        elif not rows[-1].endswith("\n"):  # the crash came while it was written
-            self._file.write("\r\n")
+        elif not rows[-1].endswith("\n"):  # a crash came while it was written: its last number may be cut
+            self._file.truncate(len("".join(rows[:-1]).encode("utf-8")))
         self._file.flush()
 
     def write(self, row: Row) -> None:

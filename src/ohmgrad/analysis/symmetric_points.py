@@ -18,7 +18,7 @@ from ohmgrad.tile import AnalogTile
 def symmetric_points(tile: AnalogTile, array: int = 0) -> Tensor:
     r"""The symmetric point :math:`w_\diamond` of every cell of an array, ``[out, in]``, in the weights that are read.
 
-    It is where an up pulse and a down pulse of the law without noise move the cell equally far (also called symmetric
+    It is where an up pulse and a down pulse of the law without noise move the cell equally far (many papers: symmetry
     point); pulses in turns lead there. Of several devices that share a weight, those that receive pulses stand at
     their symmetric points, and a reference where it is. NaN where there is none: the steps are equal at every weight,
     the cell does not move, or pulses only raise (one-sided cells). A cell that steps faster in one direction everywhere

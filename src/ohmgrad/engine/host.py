@@ -141,3 +141,4 @@ class HostModule(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._bring_back()  # ``torch.load(..., map_location=...)`` puts all tensors in one place
+        self._loaded = {name: value.cpu() for name, value in self.__dict__.get("_loaded", {}).items()}

@@ -58,8 +58,7 @@ def bind_law(device: PulsedDevice, cell_names: tuple[str, ...]) -> Law:
     if inspect.ismethod(device.law):
         raise ConfigError(f"{kind}.law is a method. Write @staticmethod above it, and no self: a law is of one cell.")
     used = ("law", "sample", "limits", "derived", "weight_granularity", "write_noise")
-    added = [name for name in unknown_to(type(device), *used) if isinstance(getattr(device, name), (int, float, list))]
-    if added:
+    if added := unknown_to(device, *used):
         raise ConfigError(
             f"{kind} adds {', '.join(map(repr, added))}, but nothing that it inherits knows of that."
             " Define law or sample, see docs/howto/own-device."

@@ -7,9 +7,7 @@ from typing import Any
 from ohmgrad.configs import IdealDevice
 from ohmgrad.errors import ConfigError, suggestion
 from ohmgrad.lab.recipes import Knobs, Recipe
-
-MADE = "unit_cell_devices"
-"""Where a compound keeps its cells."""
+from ohmgrad.presets.code import MADE
 
 
 def configure(recipe: Recipe, device: Any, knobs: Knobs) -> Any:

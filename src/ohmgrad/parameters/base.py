@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from ohmgrad.errors import ConfigError, suggestion
 
-if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
-else:
-    ModelMetaclass = type(BaseModel)
 
-
-class _Typed(ModelMetaclass):
-    """Makes classes of parameters, and says which field of a new one has no type."""
-
-    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
-        try:
-            return super().__new__(cls, name, bases, namespace, **options)
-        except PydanticUserError as error:
-            found = re.search(r"[`'](\w+)", str(error))
-            if error.code not in ("model-field-missing-annotation", "model-field-overridden") or found is None:
-                raise
-            field, value = found[1], namespace[found[1]]
-            inherited = [fields[field].annotation for base in bases if field in (fields := _fields(base))]
-            kind: Any = type(value.default if isinstance(value, FieldInfo) else value)
-            kind = inherited[0] if inherited else kind
-            shown = "Field(...)" if isinstance(value, FieldInfo) else repr(value)
-            typed = f"{field}: {getattr(kind, '__name__', kind)} = {shown}"
-            raise ConfigError(f"{name}.{field} needs a type: {typed}.") from None
-
-
-class Config(BaseModel, metaclass=_Typed):
+class Config(BaseModel):
     """A set of named parameters.
 
     Fields stay assignable; every assignment is validated. An unknown field or a wrong type raises
@@ -100,12 +75,21 @@ class Config(BaseModel, metaclass=_Typed):
         return plain
 
 
-def unknown_to(kind: type[Config], *makers: str) -> list[str]:
-    """Fields that a class adds to the one that it inherits all ``makers`` from, which therefore cannot know them."""
-    order = kind.__mro__
+def unknown_to(config: Config, *makers: str) -> list[str]:
+    """Numbers that a class adds, with nothing that could use them, to the one that it inherits all ``makers`` from."""
+    order = type(config).__mro__
     first = next((k for k, each in enumerate(order) if any(name in vars(each) for name in makers)), len(order))
     known = {name for each in order[first:] for name in _fields(each)}
-    return [name for name in kind.model_fields if name not in known]
+    for each in order[:first]:
+        if any(_is_code(name, value) for name, value in vars(each).items()):
+            known |= set(_fields(each))
+    numbers = (name for name in type(config).model_fields if isinstance(getattr(config, name), (int, float, list)))
+    return [name for name in numbers if name not in known]
+
+
+def _is_code(name: str, value: Any) -> bool:
+    """Whether an entry of a class is a method, a property or a validator that somebody wrote."""
+    return not name.startswith("__") and (callable(value) or isinstance(value, (property, classmethod, staticmethod)))
 
 
 def _fields(kind: type) -> dict[str, FieldInfo]:

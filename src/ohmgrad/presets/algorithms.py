@@ -119,7 +119,7 @@ def _refuse_misplaced(rule: Algorithm, owner: type[Config], fields: dict[str, An
             )
         if others := [other.name for other in _ALGORITHMS if other is not rule and _takes(other, name)]:
             remedy = "use 'ttv3'" if name in owner.model_fields else f"it belongs to {', '.join(others)}"
-            why = ", as it has one array" if rule.name == "sgd" else ""
+            why = ", as it has no fast array" if rule.name == "sgd" else ""
             raise ConfigError(f"{rule.title} has no field {name!r} (given {value!r}){why}: {remedy}.")
 
 

@@ -147,6 +147,8 @@ def test_trials_beyond_those_of_the_first_command_are_remembered(tmp_path: Path)
     assert Sweep.start(SETTING, VARY, 4, 1, tmp_path).wanted == 4
     assert Sweep.resume(tmp_path, {"trials": 6}).wanted == 6
     assert Sweep.resume(tmp_path, {}).wanted == 6
+    with pytest.raises(ConfigError, match=r"--trials 5: the search in .* has 6\. Give as many, or more"):
+        Sweep.resume(tmp_path, {"trials": 5})
 
 
 @pytest.mark.parametrize("rule", ["fp", "ttv4", "rttv3", "mrl"])

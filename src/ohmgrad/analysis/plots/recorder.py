@@ -56,7 +56,7 @@ def draw_recorder(recorder: Recorder, path: Path) -> None:
                 label = layer if k == 0 else None
                 look = "." if kind == DOTS else line
                 axes.plot(steps, recorder.column(layer, name), look, color=colour, linewidth=1.3, label=label)
-        if kind == LOGARITHMIC:
+        if kind == LOGARITHMIC and any(line.get_ydata().max(initial=0.0) > 0.0 for line in axes.lines):
             axes.set_yscale("log", nonpositive="mask")
         tidy(axes, TITLES[kind])
     for axes in list(grid.flat)[len(panels) :]:

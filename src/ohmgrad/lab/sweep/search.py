@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ohmgrad.errors import ConfigError
 from ohmgrad.lab.cells import make_cell
 from ohmgrad.lab.fields import configure
 from ohmgrad.lab.pool import Source
@@ -103,7 +104,9 @@ class Sweep:
         rest = {"rule": setting.algorithms[0], "vary": tuple(plain["vary"]), "seed": plain["seed"]}
         require_agreement(given, rest, what, "folder")
         setting.require_agreement(given, what)
-        trials = given.get("trials", plain.get("trials", 0))
+        trials = given.get("trials", plain["trials"])
+        if trials < plain["trials"]:
+            raise ConfigError(f"--trials {trials}: the {what} has {plain['trials']}. Give as many, or more.")
         write_json(folder / SETTING, plain | {"trials": trials})
         return cls(setting, plain["vary"], trials, plain["seed"], folder)
 
