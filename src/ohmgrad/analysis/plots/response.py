@@ -17,6 +17,8 @@ COLOURS = ("#0072b2", "#d1421c", "#1a9870", "#8e4fa8", "#e08e00")
 UP, DOWN = COLOURS[:2]
 SHADE = "#f3f3f3"
 UNIT = "weight (normalised units)"
+BARS = "#7aa6c9"
+"""Colour of distributions."""
 
 
 def draw_response(response: Response, subtitle: str, path: Path) -> None:
@@ -122,11 +124,10 @@ def _draw_symmetry(axes: Any, values: Any, portrait: Portrait) -> None:
         bottom, top = axes.get_ylim()
         _histogram(axes, values, np.linspace(bottom, top, 49))
         return
-    text = (
-        f"that of every cell is {values[0]:.3g}"
-        if len(values)
-        else "none: up and down steps\nare equal at every weight"
-    )
+    text = "none: up and down steps\nare equal at every weight"
+    if len(values):
+        text = f"that of every cell is {values[0]:.3g}"
+        axes.axhline(values[0], color=BARS, linewidth=3)
     axes.text(0.5, 0.7, text, transform=axes.transAxes, ha="center", va="center", fontsize=10, color=INK)
     axes.set_xticks([])
 
@@ -139,7 +140,7 @@ def _cells(axes: Any, curves: Any, each: int, **look: Any) -> None:
 
 
 def _histogram(axes: Any, values: Any, bins: Any = 24) -> None:
-    axes.hist(values, bins=bins, orientation="horizontal", color="#7aa6c9", edgecolor="white", linewidth=0.4)
+    axes.hist(values, bins=bins, orientation="horizontal", color=BARS, edgecolor="white", linewidth=0.4)
 
 
 def frame(axes: Any, title: str, label: str, legend: int = 0) -> None:
