@@ -34,7 +34,7 @@ class Symmetry(Study):
     measure = "weight error (%)"
     coordinates = ("symmetry",)
     series: ClassVar[dict[str, str]] = RULES
-    core_minutes = 5.0
+    core_minutes = 15.0
     differences = (
         "SGD gains, and TTv2 and c-TTv2 lose, as in the paper; but both lose less, and AGAD is not spared. Presumably "
         "A, with little decay, oscillates against C, at a strength that follows from learning rates that we do not "
@@ -45,7 +45,8 @@ class Symmetry(Study):
         """See :meth:`Study.trials`."""
         length, places = (3000, INDICES[::4]) if quick else (20000, INDICES)
         return [
-            self.trial(rule, (index,), 0, length // 4 if rule == "sgd" else length)  # which is fast
+            self.trial(rule, (index,), seed, length // 4 if rule == "sgd" else length)  # which is fast
+            for seed in range(1 if quick else 3)
             for index in places
             for rule in RULES
         ]
