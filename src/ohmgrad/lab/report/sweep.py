@@ -21,7 +21,7 @@ def report_sweep(sweep: Sweep) -> Path:
     """Write the page of a search into its folder; gives the file."""
     panels = sweep_panels(sweep)
     look = look_of(panels)
-    tables = [best_table(sweep), *([importance_table(sweep)] if sweep.importances() else [])]
+    tables = [table for table in (best_table(sweep), importance_table(sweep)) if table is not None]
     tested = sorted((sweep.folder / "runs").glob(f"trial{sweep.best.number}-test-*.json"))
     page = Page(
         title=f"Hyperparameters of {sweep.recipe.title}",

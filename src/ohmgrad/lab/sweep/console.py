@@ -33,12 +33,14 @@ def best_table(sweep: Sweep) -> Table:
     return table
 
 
-def importance_table(sweep: Sweep) -> Table:
-    """The share of every hyperparameter in the variance of the scores."""
+def importance_table(sweep: Sweep) -> Table | None:
+    """The share of every hyperparameter in the variance of the scores; None if it is unknown."""
+    if not (shares := sweep.importances()):
+        return None
     table = new_table("What mattered")
     table.add_column("hyperparameter")
     table.add_column("share of the variance", justify="right")
-    for name, share in sweep.importances().items():
+    for name, share in shares.items():
         table.add_row(name, f"{100 * share:.0f} %")
     return table
 
@@ -55,8 +57,8 @@ def ending_text(sweep: Sweep) -> str:
 def show_sweep(sweep: Sweep, console: Console) -> None:
     """Print the outcome of a search."""
     console.print(best_table(sweep))
-    if sweep.importances():
-        console.print(importance_table(sweep))
+    if (importances := importance_table(sweep)) is not None:
+        console.print(importances)
     console.print(ending_text(sweep), style="bold", highlight=False)
     console.print("\nThe winner in Python, for layers of your own:", style="dim")
     for line in sweep.python():
