@@ -10,9 +10,7 @@ every rule::
 
 from __future__ import annotations
 
-import statistics
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +23,11 @@ from ohmgrad.lab.studies.digits_cells import HOME, Responses
 from ohmgrad.lab.studies.digits_reference import MIDDLE, References
 from ohmgrad.lab.studies.digits_states import FewStates, ResidualRules
 from ohmgrad.lab.studies.study import At
-from ohmgrad.lab.tune import spread
+from ohmgrad.lab.tune import Trial, finalists, spread, winner
 
 PATH = Path(digits.__file__).with_name("digits_tuned.json")
+FINALISTS = 2
+"""Settings of a rule that are tried with more seeds, where a study has any."""
 SEARCHES: tuple[tuple[digits.DigitsStudy, tuple[At, ...]], ...] = (
     (FewStates(), ((10.0,), (4.0,))),
     (Responses(), (HOME,)),
@@ -36,34 +36,25 @@ SEARCHES: tuple[tuple[digits.DigitsStudy, tuple[At, ...]], ...] = (
 )
 
 
-@dataclass
-class Tried:
-    """Hyperparameters and the scores they reached, seed by seed."""
-
-    knobs: dict[str, float]
-    scores: list[float]
-
-
 def search(study: digits.DigitsStudy, at: At, series: str) -> dict[str, Any]:
     """The winner of a rule at a place, and all that was tried."""
-    random = np.random.default_rng(list(series.encode()))
-    length = study.training
-    tried = [Tried(knobs, []) for knobs in spread(study.recipes[series].space, length.settings, random)]
+    training, random = study.training, np.random.default_rng(list(series.encode()))
+    drawn = spread(study.recipes[series].space, training.settings, random)
+    tried = [Trial(series, number, knobs, {}) for number, knobs in enumerate(drawn)]
 
-    def score(trial: Tried, seed: int) -> None:
-        config = study.config(series, at, trial.knobs)
-        course = digits.accuracies(config, trial.knobs["lr"], seed, length.epochs, length.batch, "validation")
-        values = list(course)
-        trial.scores.append(round(digits.last(values), 3))
+    def score(trial: Trial, seed: int) -> None:
+        config, lr = study.config(series, at, trial.knobs), trial.knobs["lr"]
+        course = digits.accuracies(config, lr, seed, training.epochs, training.batch, "validation")
+        trial.scores[str(seed)] = round(digits.last(list(course)), 3)
 
     for trial in tried:
         score(trial, 0)
-    finalists = sorted(tried, key=lambda trial: -trial.scores[0])[: length.finalists]
-    for trial in finalists:
-        for seed in range(1, length.seeds):
+    for trial in finalists(tried, FINALISTS):
+        for seed in range(1, training.seeds):
             score(trial, seed)
-    best = max(finalists, key=lambda trial: statistics.fmean(trial.scores))
-    return {"best": best.knobs, "score": round(statistics.fmean(best.scores), 3), "trials": [vars(t) for t in tried]}
+    best = winner(tried)
+    trials = [{"knobs": trial.knobs, "scores": list(trial.scores.values())} for trial in tried]
+    return {"best": best.knobs, "score": round(best.mean, 3), "trials": trials}
 
 
 def main() -> None:

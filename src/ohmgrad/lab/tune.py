@@ -179,9 +179,9 @@ def spread(space: Space, count: int, random: np.random.Generator) -> list[dict[s
     return [{name: scale.at(share) for (name, scale), share in zip(space.items(), row, strict=True)} for row in shares]
 
 
-def finalists(trials: Sequence[Trial]) -> list[Trial]:
+def finalists(trials: Sequence[Trial], count: int = FINALISTS) -> list[Trial]:
     """The trials that reach the second round: the best of the first, where each was trained with seed 0."""
-    return sorted(trials, key=lambda trial: -trial.scores["0"])[:FINALISTS]
+    return sorted(trials, key=lambda trial: -trial.scores["0"])[:count]
 
 
 def winner(trials: Sequence[Trial]) -> Trial:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -36,9 +36,8 @@ class Training:
     batch: int = 32
     settings: int = 10
     """How many are tried."""
-    finalists: int = 2
-    """So many of the best are tried with further seeds."""
     seeds: int = 2
+    """Of the best settings; with 1, none is tried again."""
 
     @property
     def network(self) -> str:
@@ -58,16 +57,6 @@ class Training:
 SHORT = Training()
 
 
-def recipes(names: Iterable[str], **ranges: Scale) -> dict[str, Recipe]:
-    """Recipes of the comparison by name, some with other ranges of their settings."""
-    return {name: with_ranges(RECIPES[name], **ranges) for name in names}
-
-
-def with_ranges(recipe: Recipe, **ranges: Scale) -> Recipe:
-    """A recipe with other ranges of those settings that it has."""
-    return replace(recipe, space={name: ranges.get(name, scale) for name, scale in recipe.space.items()})
-
-
 BUFFERED = Recipe(
     "e-rider-buffered",
     "E-RIDER, buffered",
@@ -75,6 +64,15 @@ BUFFERED = Recipe(
     {**LR, **TRANSFER, **GAMMA},
 )
 """E-RIDER as its authors' settings describe it: what is read goes through the buffer and the threshold of AGAD."""
+
+
+def recipes(*names: str, **ranges: Scale) -> dict[str, Recipe]:
+    """Recipes of the comparison and the buffered E-RIDER by name, with other ranges of settings that they have."""
+    known = {**RECIPES, BUFFERED.name: BUFFERED}
+    return {
+        name: replace(known[name], space={knob: ranges.get(knob, scale) for knob, scale in known[name].space.items()})
+        for name in names
+    }
 
 
 def perfected(config: Any) -> Any:

@@ -27,7 +27,7 @@ class TwoRules(DigitsStudy):
     """What both studies share."""
 
     source = SOURCE
-    recipes: ClassVar[Mapping[str, Recipe]] = recipes(("sgd", "rl"), lr=LogRange(0.03, 10.0))
+    recipes: ClassVar[Mapping[str, Recipe]] = recipes("sgd", "rl", lr=LogRange(0.03, 10.0))
     series: ClassVar[dict[str, str]] = {"sgd": "analog SGD", "rl": "residual learning"}
 
     def searched_at(self, at: At) -> tuple[str, At]:

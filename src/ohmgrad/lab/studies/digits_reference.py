@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ohmgrad.lab.recipes import Choice, LogRange, Recipe, Scale
-from ohmgrad.lab.studies.digits import BUFFERED, ON_MNIST, DigitsStudy, Training, recipes, with_ranges
+from ohmgrad.lab.studies.digits import ON_MNIST, DigitsStudy, Training, recipes
 from ohmgrad.lab.studies.study import At, Claim, Panel, Results, Trial
 from ohmgrad.presets import device_class
 
 MIDDLE: At = (0.2, 0.4)
 """Where the settings were searched: in the middle of the table."""
-_TRAINING = Training(epochs=40, finalists=1, seeds=1)
+_TRAINING = Training(epochs=40, seeds=1)
 _RANGES: dict[str, Scale] = {
     "lr": LogRange(0.5, 10.0), "transfer_every": Choice((1, 2)), "transfer_lr": LogRange(0.002, 0.1),
     "gamma": Choice((0.1,)),
@@ -49,10 +49,7 @@ class References(DigitsStudy):
         "e-rider-buffered": "E-RIDER, buffered",
         "e-rider": "E-RIDER",
     }
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        **recipes(("ttv2", "ttv4", "e-rider"), **_RANGES),
-        "e-rider-buffered": with_ranges(BUFFERED, **_RANGES),
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = recipes(*series, **_RANGES)
     training = _TRAINING
     core_minutes = 8.0
     differences = (

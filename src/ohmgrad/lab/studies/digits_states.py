@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from ohmgrad.configs import SoftBoundsDevice
 from ohmgrad.lab.cells import make_cell
 from ohmgrad.lab.recipes import Choice, LogRange, Recipe, Scale, transfer_rule
-from ohmgrad.lab.studies.digits import BUFFERED, ON_MNIST, DigitsStudy, Training, recipes, shown, with_ranges
+from ohmgrad.lab.studies.digits import ON_MNIST, DigitsStudy, Training, recipes, shown
 from ohmgrad.lab.studies.study import QUESTION, At, Claim, Panel, Results, Trial
 
-_THEIRS = Training(epochs=200, batch=8, settings=6, finalists=1, seeds=1)
+_THEIRS = Training(epochs=200, batch=8, settings=6, seeds=1)
 _RATE = LogRange(0.1, 3.0)
 _SCHEDULE = {"gamma": 0.5, "transfer_every": 16, "transfer_lr": 0.1}
 """Of Li et al. on MNIST: periods of 2, 10, 50, ... batches of 8."""
@@ -55,7 +55,7 @@ class FewStates(DigitsStudy):
         "mp": "mixed precision",
     }
     recipes: ClassVar[Mapping[str, Recipe]] = {
-        **recipes(("ttv1", "ttv2", "mp"), lr=_RATE),
+        **recipes("ttv1", "ttv2", "mp", lr=_RATE),
         **{recipe.name: recipe for recipe in map(_chain, (3, 4, 6))},
     }
     training = _THEIRS
@@ -120,7 +120,7 @@ class FewStates(DigitsStudy):
         return panels_over_states(results)
 
 
-_OURS = Training(epochs=40, settings=6, finalists=1, seeds=1)
+_OURS = Training(epochs=40, settings=6, seeds=1)
 _RANGES: dict[str, Scale] = {
     "lr": LogRange(0.1, 10.0), "transfer_every": Choice((1, 2, 5, 10)), "transfer_lr": LogRange(0.002, 0.2),
     "gamma": LogRange(0.03, 0.5),
@@ -156,10 +156,7 @@ class ResidualRules(DigitsStudy):
         "e-rider-buffered": "E-RIDER, buffered",
         "rttv3": "residual TTv3",
     }
-    recipes: ClassVar[Mapping[str, Recipe]] = {
-        **recipes(("rlv2", "mrl", "rttv3"), **_RANGES),
-        "e-rider-buffered": with_ranges(BUFFERED, **_RANGES),
-    }
+    recipes: ClassVar[Mapping[str, Recipe]] = recipes(*series, **_RANGES)
     training = _OURS
     core_minutes = 5.0
 
